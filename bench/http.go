@@ -9,7 +9,7 @@ import (
 )
 
 // message is an HTTP/1.1 request or response. The framing is a Content-Length, or chunks, as long
-// answers to _bulk have.
+// responses to _bulk have.
 type message struct {
 	start []byte // the first line
 	kind  []byte // Content-Type

@@ -95,7 +95,7 @@ func buildBulk(r *request) {
 // acknowledgements, to analyzers that take packets.
 func forwardRecords() *recordFormat {
 	return &recordFormat{
-		input: "forward", build: buildForward, answer: parseForwardAck, confirm: confirmForwardAck,
+		input: "forward", build: buildForward, response: parseForwardAck, confirm: confirmForwardAck,
 		recordOutput: packetRecords("app.web/web-1", func(n int) (before, after string) {
 			return fmt.Sprintf(`{"timestamp":%d,"level":%q,"message":"`, recordTime.UnixMilli(), recordLevel(n)),
 				fmt.Sprintf(`%s","metadata":{"input":"forward","fluent.tag":"app.web","body_key":"log","stream":"stdout","status":"200",`+
@@ -168,7 +168,7 @@ func confirmForwardAck(r *request, m message) error {
 	return nil
 }
 
-// syslogRecords is syslog over TCP (RFC 5424, framed by line feeds), which has no answers, to
+// syslogRecords is syslog over TCP (RFC 5424, framed by line feeds), which has no responses, to
 // analyzers that take packets.
 func syslogRecords() *recordFormat {
 	return &recordFormat{

@@ -72,14 +72,14 @@ func (e *loadConn) send(due time.Time) {
 
 func (e *loadConn) isOneWay() bool { return e.request.format != nil && e.request.format.oneWay }
 
-// written handles that a request without an answer is written.
+// written handles that a request without a response is written.
 func (e *loadConn) written() {
 	e.load.busy--
 	e.load.ledger.accept(e.first, e.request.packets)
 	e.sendNext(time.Now())
 }
 
-// maxUnanswered is how many records without an answer may be on their way: the buffers of sockets
+// maxUnanswered is how many records without a response may be on their way: the buffers of sockets
 // hold hundreds of megabytes for a slow subject.
 const maxUnanswered = 50_000
 

@@ -24,11 +24,11 @@ type recordFormat struct {
 	build func(*request)
 	// compress appends the body as it is sent; nil sends it as it is.
 	compress func(dst, body []byte) []byte
-	// answer parses an answer that is not of HTTP.
-	answer func([]byte) (message, bool, error)
-	// confirm, unless nil, checks an answer to a request.
+	// response parses a response that is not of HTTP.
+	response func([]byte) (message, bool, error)
+	// confirm, unless nil, checks a response to a request.
 	confirm func(*request, message) error
-	// oneWay means that there are no answers: a request is accepted when it is written.
+	// oneWay means that there are no responses: a request is accepted when it is written.
 	oneWay bool
 	recordOutput
 }
@@ -39,7 +39,7 @@ type recordOutput struct {
 	scheme string
 	// arrived records what an analyzer got in a request, or lines of a stream that is not HTTP.
 	arrived func(body []byte, l *ledger)
-	// taken is the answer of analyzers to a request.
+	// taken is the response of analyzers to a request.
 	taken []byte
 }
 
@@ -90,15 +90,15 @@ func newRecordRequest(f *recordFormat) *request {
 	return r
 }
 
-// parse parses an answer to the request.
+// parse parses a response to the request.
 func (r *request) parse(b []byte) (message, bool, error) {
-	if r.format != nil && r.format.answer != nil {
-		return r.format.answer(b)
+	if r.format != nil && r.format.response != nil {
+		return r.format.response(b)
 	}
 	return parseMessage(b)
 }
 
-// confirm checks an answer that the request is accepted.
+// confirm checks a response that the request is accepted.
 func (r *request) confirm(m message) error {
 	if r.format != nil && r.format.confirm != nil {
 		return r.format.confirm(r, m)

@@ -32,7 +32,7 @@ func TestRecordsReachAnalyzers(t *testing.T) {
 	}
 }
 
-// Without answers a connection waits while too many records are on their way.
+// Without responses a connection waits while too many records are on their way.
 func TestUnansweredRecordsAreBounded(t *testing.T) {
 	for missing, waits := range map[int64]bool{maxUnanswered: false, maxUnanswered + 1: true} {
 		l, deliveries := newTestLoop(t), &ledger{}

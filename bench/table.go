@@ -95,7 +95,7 @@ func (s Series) figures(m measure, base Series) []string {
 		row = append(row, spreadOf(s.values(one)).String())
 	}
 	for _, one := range []measure{packetRate, messageRate, medianResponse, p99Response, peakMemory} {
-		median := "–" // there are no answers, or no process
+		median := "–" // there are no responses, or no process
 		if value := spreadOf(s.values(one)).Median; value != 0 {
 			median = figure(value)
 		}

@@ -75,11 +75,11 @@ func TestLoadReachesAnalyzers(t *testing.T) {
 }
 
 // stub is a subject that responds with answer and forwards nothing.
-func stub(t *testing.T, answer http.HandlerFunc) int {
+func stub(t *testing.T, handler http.HandlerFunc) int {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
-		answer(w, r)
+		handler(w, r)
 	}))
 	t.Cleanup(server.Close)
 	return server.Listener.Addr().(*net.TCPAddr).Port
@@ -114,9 +114,9 @@ func TestChangedBytesAreFound(t *testing.T) {
 // continues.
 func TestRefusalsAreCounted(t *testing.T) {
 	l, deliveries := newTestLoop(t), &ledger{}
-	var answers atomic.Int64
+	var responses atomic.Int64
 	port := stub(t, func(w http.ResponseWriter, _ *http.Request) {
-		switch answers.Add(1) {
+		switch responses.Add(1) {
 		case 1:
 			w.Header().Set("Connection", "close")
 			w.WriteHeader(http.StatusServiceUnavailable)
@@ -133,13 +133,13 @@ func TestRefusalsAreCounted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := 10*answers.Load() - 12; s.Refused != 12 || s.Packets != want || deliveries.missing != want {
+	if want := 10*responses.Load() - 12; s.Refused != 12 || s.Packets != want || deliveries.missing != want {
 		t.Errorf("%d refused, %d accepted; want 12 and %d", s.Refused, s.Packets, want)
 	}
 }
 
-func TestWrongAnswersAreFaults(t *testing.T) {
-	for name, answer := range map[string]http.HandlerFunc{
+func TestWrongResponsesAreFaults(t *testing.T) {
+	for name, handler := range map[string]http.HandlerFunc{
 		"malformed": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadRequest) },
 		"bad list": func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(http.StatusMultiStatus)
@@ -148,7 +148,7 @@ func TestWrongAnswersAreFaults(t *testing.T) {
 		"hang up": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
 	} {
 		l, deliveries := newTestLoop(t), &ledger{}
-		a, c := bench(t, l, deliveries, stub(t, answer), shaped(5, 2))
+		a, c := bench(t, l, deliveries, stub(t, handler), shaped(5, 2))
 		if s, err := a.measure(c, 20*time.Millisecond, 0); err == nil {
 			t.Errorf("%s gave %+v", name, s)
 		}

@@ -96,18 +96,18 @@ func (p prometheusAPI) get(path string, query url.Values, into any) error {
 		return err
 	}
 	defer response.Body.Close()
-	var answer struct {
+	var decoded struct {
 		Status string
 		Error  string
 		Data   json.RawMessage
 	}
-	if err := json.NewDecoder(response.Body).Decode(&answer); err != nil {
+	if err := json.NewDecoder(response.Body).Decode(&decoded); err != nil {
 		return fmt.Errorf("%s: %w", response.Status, err)
 	}
-	if answer.Status != "success" {
-		return fmt.Errorf("%s: %s", response.Status, answer.Error)
+	if decoded.Status != "success" {
+		return fmt.Errorf("%s: %s", response.Status, decoded.Error)
 	}
-	return json.Unmarshal(answer.Data, into)
+	return json.Unmarshal(decoded.Data, into)
 }
 
 // sample is one series of a result; Value is a time and a number as text.

@@ -63,11 +63,11 @@ func healthcheckCommand(p process) *ffcli.Command {
 		if err != nil {
 			return err
 		}
-		answer := probe(ctx, transport, base+"/readyz")
-		if answer.status == http.StatusNotFound {
-			answer = probe(ctx, transport, base+"/health") // an analyzer has no /readyz
+		response := probe(ctx, transport, base+"/readyz")
+		if response.status == http.StatusNotFound {
+			response = probe(ctx, transport, base+"/health") // an analyzer has no /readyz
 		}
-		return answer.failure()
+		return response.failure()
 	})
 	execWithoutArgs := c.Exec
 	c.Exec = func(ctx context.Context, args []string) error {

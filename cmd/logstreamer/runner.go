@@ -154,7 +154,7 @@ func (r *runner) serveAdmin(i *instance, c control.Config) error {
 	return err
 }
 
-// adminStopTimeout is for how long a stop waits for answers of the admin API.
+// adminStopTimeout is for how long a stop waits for responses of the admin API.
 const adminStopTimeout = 2 * time.Second
 
 // stop stops the distributor, and then the admin API, which shows the stop until its end.

@@ -6,7 +6,7 @@
 //	          credential, role   encode
 //
 // The guard keeps out who may not use the API, and records in the audit log what changes
-// something. openapi.json describes all paths; tests hold each answer to it.
+// something. openapi.json describes all paths; tests hold each response to it.
 package admin
 
 import (
@@ -64,7 +64,7 @@ type Upgrader interface {
 	// Preflight checks whether the new program can take over.
 	Preflight(ctx context.Context) error
 	// Request replaces the program. It returns when the new program is about to take over; then the
-	// caller of Serve calls Stop, which completes the answer.
+	// caller of Serve calls Stop, which completes the response.
 	Request(ctx context.Context) error
 }
 

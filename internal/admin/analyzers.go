@@ -38,7 +38,7 @@ func (s analyzerSpec) target() distributor.Target {
 	return distributor.Target{ID: s.ID, URL: s.URL, Weight: s.Weight, State: s.State}
 }
 
-func (a *api) addAnalyzer(r *request) (*answer, error) {
+func (a *api) addAnalyzer(r *request) (*response, error) {
 	var body struct {
 		analyzerSpec
 		options
@@ -51,14 +51,14 @@ func (a *api) addAnalyzer(r *request) (*answer, error) {
 		return nil, err
 	}
 	result, err := a.control.AddAnalyzer(r.Context(), change, body.target())
-	answered, err := r.changed(result, err)
+	resp, err := r.changed(result, err)
 	if err == nil && !change.DryRun {
-		answered.status, answered.location = http.StatusCreated, "/v1/"+result.Changed[0].Path
+		resp.status, resp.location = http.StatusCreated, "/v1/"+result.Changed[0].Path
 	}
-	return answered, err
+	return resp, err
 }
 
-func (a *api) replaceAnalyzers(r *request) (*answer, error) {
+func (a *api) replaceAnalyzers(r *request) (*response, error) {
 	var body struct {
 		Analyzers []analyzerSpec `json:"analyzers" required:"true"`
 		removal
@@ -80,7 +80,7 @@ func (a *api) replaceAnalyzers(r *request) (*answer, error) {
 	return r.changed(a.control.ReplaceAnalyzers(r.Context(), change, targets))
 }
 
-func (a *api) patchAnalyzer(r *request) (*answer, error) {
+func (a *api) patchAnalyzer(r *request) (*response, error) {
 	var body struct {
 		Weight   *float64           `json:"weight"`
 		State    *string            `json:"state"`
@@ -103,7 +103,7 @@ func (a *api) patchAnalyzer(r *request) (*answer, error) {
 	}))
 }
 
-func (a *api) removeAnalyzer(r *request) (*answer, error) {
+func (a *api) removeAnalyzer(r *request) (*response, error) {
 	var body removal
 	if err := r.decodeDelete(&body); err != nil {
 		return nil, err
@@ -119,7 +119,7 @@ func (a *api) removeAnalyzer(r *request) (*answer, error) {
 	return r.changed(a.control.RemoveAnalyzer(r.Context(), change, r.name, deadline))
 }
 
-func (a *api) setBreaker(r *request) (*answer, error) {
+func (a *api) setBreaker(r *request) (*response, error) {
 	var body struct {
 		Action string `json:"action" required:"true"`
 		options

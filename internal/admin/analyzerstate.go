@@ -10,12 +10,12 @@ import (
 	"github.com/logstreamer/logstreamer/internal/upstream"
 )
 
-func (a *api) listAnalyzers(r *request) (*answer, error) {
+func (a *api) listAnalyzers(r *request) (*response, error) {
 	if err := a.awaitNewer(r); err != nil {
 		return nil, err
 	}
 	list := a.analyzersNow(a.control.Revision(), a.control.Distributor().Status())
-	return &answer{revision: list.Revision, body: list}, nil
+	return &response{revision: list.Revision, body: list}, nil
 }
 
 // analyzersNow returns the analyzers; the revision was read before the status.
@@ -27,7 +27,7 @@ func (a *api) analyzersNow(revision int64, now distributor.Status) adminapi.Anal
 	return list
 }
 
-func (a *api) getAnalyzer(r *request) (*answer, error) {
+func (a *api) getAnalyzer(r *request) (*response, error) {
 	if err := a.awaitNewer(r); err != nil {
 		return nil, err
 	}
@@ -36,7 +36,7 @@ func (a *api) getAnalyzer(r *request) (*answer, error) {
 	if at < 0 {
 		return nil, refuse(notFound, "there is no analyzer with the id %s", shown(r.name))
 	}
-	return &answer{revision: revision, body: a.stateOf(all[at])}, nil
+	return &response{revision: revision, body: a.stateOf(all[at])}, nil
 }
 
 func (a *api) stateOf(s distributor.AnalyzerStatus) adminapi.Analyzer {

@@ -30,7 +30,7 @@ func TestStatus(t *testing.T) {
 	s.ok("HEAD", "/v1/status", "")
 }
 
-// The answer to a change has the changed values and the warnings, and the change is in force.
+// The response to a change has the changed values and the warnings, and the change is in force.
 func TestAnalyzers(t *testing.T) {
 	s := startSystem(t, "")
 	list := s.ok("GET", "/v1/analyzers", "")
@@ -385,7 +385,7 @@ func TestSessionOfABrowser(t *testing.T) {
 	open.ok("GET", "/v1/openapi.json", "")
 }
 
-// The audit log has a change and its answer before the answer is sent.
+// The audit log has a change and its response before the response is sent.
 func TestChangesAreAudited(t *testing.T) {
 	s := startSystem(t, "")
 	s.ok("GET", "/v1/status", "")

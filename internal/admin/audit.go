@@ -46,7 +46,7 @@ type record struct {
 	IfMatch string    `json:"if_match,omitempty"`
 	Reason  string    `json:"reason,omitempty"`
 	TTL     string    `json:"ttl,omitempty"`
-	// Revision and Changed are those of the answer. Values of secrets are masked.
+	// Revision and Changed are those of the response. Values of secrets are masked.
 	Revision int64              `json:"revision,omitempty"`
 	Changed  []adminapi.Changed `json:"changed,omitempty"`
 	// DeadLetters are those that were read, replayed or deleted.

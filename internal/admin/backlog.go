@@ -10,12 +10,12 @@ import (
 // maxTop bounds the emitters of a backlog.
 const maxTop = 1000
 
-func (a *api) getBacklog(r *request) (*answer, error) {
+func (a *api) getBacklog(r *request) (*response, error) {
 	top := r.number("top", 20, 0, maxTop)
 	if r.query.err != nil {
 		return nil, r.query.err
 	}
-	return &answer{body: a.backlogNow(int(top))}, nil
+	return &response{body: a.backlogNow(int(top))}, nil
 }
 
 // backlogNow returns the backlog with the emitters that have the most packets in it.

@@ -123,8 +123,8 @@ func TestUnixSocket(t *testing.T) {
 	if l, err = Listen(config, nil); err != nil {
 		t.Fatal(err)
 	}
-	if answer := overUnix(t, l, path); answer != http.StatusOK {
-		t.Errorf("%d", answer)
+	if response := overUnix(t, l, path); response != http.StatusOK {
+		t.Errorf("%d", response)
 	}
 
 	if err := os.Remove(path); err != nil {
@@ -265,7 +265,7 @@ func (s *tlsServer) as(name string) *http.Transport {
 	return transport
 }
 
-// wantStatus checks the answers to clients with certificates.
+// wantStatus checks the responses to clients with certificates.
 func (s *tlsServer) wantStatus(want map[string]int) {
 	s.Helper()
 	for name, status := range want {

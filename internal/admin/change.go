@@ -7,18 +7,18 @@ import (
 	"github.com/logstreamer/logstreamer/internal/control"
 )
 
-// changed returns the answer to a change: status 202 if the change started a drain.
-func (r *request) changed(result control.Result, err error) (*answer, error) {
+// changed returns the response to a change: status 202 if the change started a drain.
+func (r *request) changed(result control.Result, err error) (*response, error) {
 	if err != nil {
 		return nil, err
 	}
 	body := changeOf(result)
 	r.record.Revision, r.record.Changed = body.Revision, body.Changed
-	answered := &answer{revision: body.Revision, body: body}
+	resp := &response{revision: body.Revision, body: body}
 	if result.Operation != "" {
-		answered.status, answered.location = http.StatusAccepted, "/v1/drains/"+result.Operation
+		resp.status, resp.location = http.StatusAccepted, "/v1/drains/"+result.Operation
 	}
-	return answered, nil
+	return resp, nil
 }
 
 func changeOf(r control.Result) adminapi.Change {

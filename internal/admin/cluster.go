@@ -93,15 +93,15 @@ func (i Identity) describe(c *control.Controller) adminapi.Distributor {
 	return m
 }
 
-func (a *api) getCluster(*request) (*answer, error) {
+func (a *api) getCluster(*request) (*response, error) {
 	state, revision := a.clusterNow()
-	return &answer{revision: revision, body: state}, nil
+	return &response{revision: revision, body: state}, nil
 }
 
 // clusterNow returns the state of the cluster, and the revision of this distributor.
 func (a *api) clusterNow() (state adminapi.Cluster, revision int64) {
 	self := a.identify().describe(a.control)
-	self.Answers = true
+	self.Responses = true
 	state = adminapi.Cluster{AnsweredBy: self.Name, Connected: true, Distributors: []adminapi.Distributor{self}}
 	if a.cluster != nil {
 		others, err := a.cluster.Others()

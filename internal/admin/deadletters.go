@@ -41,7 +41,7 @@ func refuseDeadLetters(err error) error {
 	return err
 }
 
-func (a *api) listDeadLetters(r *request) (*answer, error) {
+func (a *api) listDeadLetters(r *request) (*response, error) {
 	limit := r.number("limit", 100, 1, deadletter.MaxPage)
 	if r.query.err != nil {
 		return nil, r.query.err
@@ -58,17 +58,17 @@ func (a *api) listDeadLetters(r *request) (*answer, error) {
 	if page.More {
 		body.Next = page.Records[len(page.Records)-1].ID
 	}
-	return &answer{body: body}, nil
+	return &response{body: body}, nil
 }
 
-func (a *api) getDeadLetter(r *request) (*answer, error) {
+func (a *api) getDeadLetter(r *request) (*response, error) {
 	r.record = &record{} // reads of packet contents are recorded
 	one, packet, err := a.deadLetters().Get(r.Context(), r.name)
 	if err != nil {
 		return nil, refuseDeadLetters(err)
 	}
 	r.record.DeadLetters = &deadLettersRecord{IDs: []string{one.ID}, Matched: 1}
-	return &answer{body: deadLetterOf(one, packet)}, nil
+	return &response{body: deadLetterOf(one, packet)}, nil
 }
 
 // selection are the members of a body that select dead letters.
@@ -146,7 +146,7 @@ func replayStateOf(r deadletter.Replay) adminapi.Replay {
 	}
 }
 
-func (a *api) replayDeadLetters(r *request) (*answer, error) {
+func (a *api) replayDeadLetters(r *request) (*response, error) {
 	var body struct {
 		selection
 		Rate   float64 `json:"rate"`
@@ -166,10 +166,10 @@ func (a *api) replayDeadLetters(r *request) (*answer, error) {
 	state := replayStateOf(started)
 	path := "dead-letters/replays/" + state.ID
 	a.recordDeadLetters(r, "dead_letters_replayed", path, started.Total)
-	return &answer{status: http.StatusAccepted, location: "/v1/" + path, body: state}, nil
+	return &response{status: http.StatusAccepted, location: "/v1/" + path, body: state}, nil
 }
 
-func (a *api) deleteDeadLetters(r *request) (*answer, error) {
+func (a *api) deleteDeadLetters(r *request) (*response, error) {
 	var body struct {
 		selection
 		Reason reason `json:"reason"`
@@ -186,7 +186,7 @@ func (a *api) deleteDeadLetters(r *request) (*answer, error) {
 		return nil, refuseDeadLetters(err)
 	}
 	a.recordDeadLetters(r, "dead_letters_deleted", "dead-letters", deleted)
-	return &answer{body: adminapi.Matched{Matched: deleted}}, nil
+	return &response{body: adminapi.Matched{Matched: deleted}}, nil
 }
 
 // selected decodes a body with a selection and a reason, which are parts of it.
@@ -204,14 +204,14 @@ func (r *request) selected(body any, parts *selection, why *reason) (chosen dead
 }
 
 // countSelected answers a dry run.
-func (a *api) countSelected(ctx context.Context, chosen deadletter.Selection, state deadletter.State) (*answer, error) {
+func (a *api) countSelected(ctx context.Context, chosen deadletter.Selection, state deadletter.State) (*response, error) {
 	if chosen.Filter == nil {
 		for _, id := range chosen.IDs {
 			if _, _, err := a.deadLetters().Get(ctx, id); err != nil {
 				return nil, refuseDeadLetters(err)
 			}
 		}
-		return &answer{body: adminapi.Matched{Matched: int64(len(chosen.IDs)), DryRun: true}}, nil
+		return &response{body: adminapi.Matched{Matched: int64(len(chosen.IDs)), DryRun: true}}, nil
 	}
 	filter := *chosen.Filter
 	filter.State = state
@@ -222,15 +222,15 @@ func (a *api) countSelected(ctx context.Context, chosen deadletter.Selection, st
 	if err != nil {
 		return nil, refuseDeadLetters(err)
 	}
-	return &answer{body: adminapi.Matched{Matched: count.Records, DryRun: true}}, nil
+	return &response{body: adminapi.Matched{Matched: count.Records, DryRun: true}}, nil
 }
 
-func (a *api) listReplays(*request) (*answer, error) {
+func (a *api) listReplays(*request) (*response, error) {
 	list := []adminapi.Replay{}
 	for _, one := range a.replayer().Replays() {
 		list = append(list, replayStateOf(one))
 	}
-	return &answer{body: adminapi.Replays{Replays: list}}, nil
+	return &response{body: adminapi.Replays{Replays: list}}, nil
 }
 
 // replay returns the replay of the path.
@@ -243,7 +243,7 @@ func (a *api) replay(r *request) (deadletter.Replay, error) {
 	return all[at], nil
 }
 
-func (a *api) getReplay(r *request) (*answer, error) {
+func (a *api) getReplay(r *request) (*response, error) {
 	state, err := pollUntil(r, func() (deadletter.Replay, bool, error) {
 		one, err := a.replay(r)
 		return one, one.Ended != nil, err
@@ -251,10 +251,10 @@ func (a *api) getReplay(r *request) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &answer{body: replayStateOf(state)}, nil
+	return &response{body: replayStateOf(state)}, nil
 }
 
-func (a *api) cancelReplay(r *request) (*answer, error) {
+func (a *api) cancelReplay(r *request) (*response, error) {
 	var body why
 	if err := r.decode(&body); err != nil {
 		return nil, err
@@ -276,7 +276,7 @@ func (a *api) cancelReplay(r *request) (*answer, error) {
 	a.control.Events().Add(events.Event{
 		Kind: "replay_canceled", Actor: actor.Name, Address: actor.Address, Path: "dead-letters/replays/" + r.name, Reason: string(body.Reason), Result: "applied",
 	})
-	return &answer{body: replayStateOf(one)}, nil
+	return &response{body: replayStateOf(one)}, nil
 }
 
 func (a *api) deadLetters() *deadletter.Store { return a.control.Distributor().DeadLetters() }

@@ -40,15 +40,15 @@ func proofOf(p distributor.DrainProof) *adminapi.DrainProof {
 	}
 }
 
-func (a *api) listDrains(*request) (*answer, error) {
+func (a *api) listDrains(*request) (*response, error) {
 	list, now := []adminapi.Drain{}, a.control.Distributor().Status().Analyzers
 	for _, one := range a.control.Drains() {
 		list = append(list, drainStateOf(one, now))
 	}
-	return &answer{body: adminapi.Drains{Drains: list}}, nil
+	return &response{body: adminapi.Drains{Drains: list}}, nil
 }
 
-func (a *api) getDrain(r *request) (*answer, error) {
+func (a *api) getDrain(r *request) (*response, error) {
 	state, err := pollUntil(r, func() (adminapi.Drain, bool, error) {
 		all := a.control.Drains()
 		at := slices.IndexFunc(all, func(one control.DrainStatus) bool { return one.Operation == r.name })
@@ -60,5 +60,5 @@ func (a *api) getDrain(r *request) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &answer{body: state}, nil
+	return &response{body: state}, nil
 }

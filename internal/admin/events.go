@@ -16,7 +16,7 @@ const (
 	maxEvents     = 10_000
 )
 
-func (a *api) listEvents(r *request) (*answer, error) {
+func (a *api) listEvents(r *request) (*response, error) {
 	after, limit, wait := r.number("after", 0, 0, 1<<62), r.number("limit", defaultEvents, 1, maxEvents), r.duration("wait", 0, maxWait)
 	if r.query.err != nil {
 		return nil, r.query.err
@@ -40,7 +40,7 @@ func (a *api) listEvents(r *request) (*answer, error) {
 	for _, e := range log.After(after, int(limit)) {
 		shown, after = append(shown, eventOf(e)), e.ID
 	}
-	return &answer{body: adminapi.Events{Events: orEmpty(shown), Last: after}}, nil
+	return &response{body: adminapi.Events{Events: orEmpty(shown), Last: after}}, nil
 }
 
 func eventOf(e events.Event) adminapi.Event {
@@ -58,12 +58,12 @@ func acceptsEventStream(r *http.Request) bool {
 	return strings.Contains(r.Header.Get("Accept"), "text/event-stream")
 }
 
-func (a *api) streamEvents(log *events.Log, after int64) (*answer, error) {
+func (a *api) streamEvents(log *events.Log, after int64) (*response, error) {
 	release, err := a.eventStreams.take()
 	if err != nil {
 		return nil, err
 	}
-	return &answer{contentType: eventStream, stream: func(s *stream) {
+	return &response{contentType: eventStream, stream: func(s *stream) {
 		defer release()
 		for s.goesOn() {
 			for _, e := range log.After(after, defaultEvents) {

@@ -20,7 +20,7 @@ const (
 
 // explain answers with the decisions about a packet, the decisions about the next packets, or the
 // computation of a share.
-func (a *api) explain(r *request) (*answer, error) {
+func (a *api) explain(r *request) (*response, error) {
 	kinds := 0
 	for _, is := range []bool{r.has("emitter") || r.has("packet"), r.has("messages") || r.has("n"), r.has("analyzer")} {
 		if is {
@@ -39,7 +39,7 @@ func (a *api) explain(r *request) (*answer, error) {
 	}
 }
 
-func (a *api) explainPacket(r *request) (*answer, error) {
+func (a *api) explainPacket(r *request) (*response, error) {
 	for _, name := range []string{"emitter", "packet"} {
 		if r.text(name) == "" {
 			return nil, missing(name)
@@ -49,7 +49,7 @@ func (a *api) explainPacket(r *request) (*answer, error) {
 	if err != nil {
 		return nil, refuseExplain(err)
 	}
-	return &answer{body: adminapi.Decisions{Decisions: decisionsOf(append([]router.Explanation{latest}, latest.Earlier...))}}, nil
+	return &response{body: adminapi.Decisions{Decisions: decisionsOf(append([]router.Explanation{latest}, latest.Earlier...))}}, nil
 }
 
 func decisionsOf(all []router.Explanation) []adminapi.Decision {
@@ -69,7 +69,7 @@ func decisionsOf(all []router.Explanation) []adminapi.Decision {
 	return decisions
 }
 
-func (a *api) explainNext(r *request) (*answer, error) {
+func (a *api) explainNext(r *request) (*response, error) {
 	messages, n := r.number("messages", 1, 1, fairshare.MaxMessages), r.number("n", 10, 1, router.MaxNext)
 	if r.query.err != nil {
 		return nil, r.query.err
@@ -78,15 +78,15 @@ func (a *api) explainNext(r *request) (*answer, error) {
 	if err != nil {
 		return nil, refuseExplain(err)
 	}
-	return &answer{body: adminapi.NextDecisions{Next: decisionsOf(next)}}, nil
+	return &response{body: adminapi.NextDecisions{Next: decisionsOf(next)}}, nil
 }
 
-func (a *api) explainShare(r *request) (*answer, error) {
+func (a *api) explainShare(r *request) (*response, error) {
 	e, err := a.control.Distributor().ExplainAnalyzer(r.text("analyzer"))
 	if err != nil {
 		return nil, refuse(notFound, "%v", err)
 	}
-	return &answer{body: adminapi.ShareExplanation{
+	return &response{body: adminapi.ShareExplanation{
 		Analyzer: e.ID, Share: e.Share, Weight: e.Weight, Ramp: e.Ramp, Member: e.Out == "", Out: e.Out, Sentence: e.Sentence,
 	}}, nil
 }
@@ -101,7 +101,7 @@ func refuseExplain(err error) error {
 }
 
 // trace writes the recorded decisions and then each new one.
-func (a *api) trace(r *request) (*answer, error) {
+func (a *api) trace(r *request) (*response, error) {
 	limit := router.TraceLimit{For: r.duration("duration", defaultTrace, maxTrace), Past: int(r.number("past", 0, 0, maxTracePast))}
 	if r.query.err != nil {
 		return nil, r.query.err
@@ -113,7 +113,7 @@ func (a *api) trace(r *request) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &answer{contentType: "application/x-ndjson", stream: func(s *stream) {
+	return &response{contentType: "application/x-ndjson", stream: func(s *stream) {
 		defer release()
 		ctx, cancel := context.WithCancel(s.ctx)
 		defer cancel()

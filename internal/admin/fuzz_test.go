@@ -199,7 +199,7 @@ func (g generator) request(method, path, body string) *http.Request {
 	return r
 }
 
-// FuzzAPI makes requests of all kinds. No answer is a 500, each answer is documented, and the
+// FuzzAPI makes requests of all kinds. No response is a 500, each response is documented, and the
 // distributor stays consistent.
 func FuzzAPI(f *testing.F) {
 	for seed := range uint64(40) {

@@ -12,14 +12,14 @@ import (
 	"time"
 )
 
-// contentSecurityPolicy is the policy of answers that browsers must not render.
+// contentSecurityPolicy is the policy of responses that browsers must not render.
 const contentSecurityPolicy = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 
 // credentialInterval is the time between two checks of the credential of an open stream.
 const credentialInterval = 2 * time.Second
 
 // ServeHTTP serves a request: it finds the route and checks the credential and the role. Before it
-// writes the answer, it records in the audit log each request that changes something, that would
+// writes the response, it records in the audit log each request that changes something, that would
 // change something, or that was denied. Reads end when the server stops; changes are completed.
 func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
@@ -74,7 +74,7 @@ func (a *api) endWithCredential(r *http.Request, started *caller, end context.Ca
 	}
 }
 
-// recover turns a panic into an answer, and records the request if it changes something.
+// recover turns a panic into a response, and records the request if it changes something.
 func (a *api) recover(w http.ResponseWriter, r *request) {
 	cause := recover()
 	if cause == nil {
@@ -88,7 +88,7 @@ func (a *api) recover(w http.ResponseWriter, r *request) {
 }
 
 // serve checks and handles a request.
-func (a *api) serve(w http.ResponseWriter, r *request) (*answer, error) {
+func (a *api) serve(w http.ResponseWriter, r *request) (*response, error) {
 	found, name, allow := a.routes.find(r.Method, r.URL.EscapedPath())
 	needed := read
 	if found != nil {
@@ -179,7 +179,7 @@ func (a *api) receive(w http.ResponseWriter, r *request, found *route) (err erro
 var mediaTypes = []string{"application/json", "application/merge-patch+json"}
 
 // finish records and counts a request.
-func (a *api) finish(r *request, result *answer, refused *refusal) {
+func (a *api) finish(r *request, result *response, refused *refusal) {
 	status, reason := http.StatusOK, code("")
 	if refused != nil {
 		status, reason = refused.Status, refused.Code

@@ -50,7 +50,7 @@ func newGuarded(t *testing.T, config control.AdminConfig) *guarded {
 	}
 	g.api = newAPI(Dependencies{Access: newAccess(t, config, nil), DataDir: g.dir, Logger: logger}, m)
 	g.local, g.stopping = true, t.Context()
-	serve := func(_ *api, r *request) (*answer, error) {
+	serve := func(_ *api, r *request) (*response, error) {
 		g.served = append(g.served, r.Method+" "+r.URL.Path)
 		var body options
 		if err := r.decode(&body); err != nil {
@@ -61,16 +61,16 @@ func newGuarded(t *testing.T, config control.AdminConfig) *guarded {
 				return nil, err
 			}
 		}
-		return &answer{body: map[string]string{"caller": r.caller.Name}}, nil
+		return &response{body: map[string]string{"caller": r.caller.Name}}, nil
 	}
 	g.routes = routes{
 		{"GET", "/v1/thing", read, "wait", false, serve},
 		{"PATCH", "/v1/thing", operate, "dry_run", false, serve},
 		{"GET", "/v1/secret", operate, "", false, serve},
-		{"GET", "/-/ready", public, "", false, func(*api, *request) (*answer, error) { return &answer{body: 1}, nil }},
+		{"GET", "/-/ready", public, "", false, func(*api, *request) (*response, error) { return &response{body: 1}, nil }},
 		{"POST", "/v1/session", public, "", false, (*api).login},
 		{"DELETE", "/v1/session", public, "", false, (*api).logout},
-		{"POST", "/v1/panic", operate, "", false, func(*api, *request) (*answer, error) { panic("a defect") }},
+		{"POST", "/v1/panic", operate, "", false, func(*api, *request) (*response, error) { panic("a defect") }},
 	}
 	t.Cleanup(g.audit.close)
 	return g
@@ -140,7 +140,7 @@ func (g *guarded) do(a asks) *httptest.ResponseRecorder {
 	return w
 }
 
-// want checks the status and the code of an answer.
+// want checks the status and the code of a response.
 func (g *guarded) want(a asks, status int, reason code) *httptest.ResponseRecorder {
 	g.Helper()
 	w := g.do(a)

@@ -8,11 +8,11 @@ import (
 	"github.com/logstreamer/logstreamer/internal/history"
 )
 
-func (a *api) getHistory(*request) (*answer, error) {
-	return &answer{contentType: "application/json", text: a.control.Distributor().History().Columns()}, nil
+func (a *api) getHistory(*request) (*response, error) {
+	return &response{contentType: "application/json", text: a.control.Distributor().History().Columns()}, nil
 }
 
-func (a *api) streamHistory(r *request) (*answer, error) {
+func (a *api) streamHistory(r *request) (*response, error) {
 	withOverview := r.flag("overview")
 	if r.query.err != nil {
 		return nil, r.query.err
@@ -26,7 +26,7 @@ func (a *api) streamHistory(r *request) (*answer, error) {
 	if err != nil {
 		return nil, refuse(unavailable, "the distributor stops")
 	}
-	return &answer{contentType: eventStream, stream: func(s *stream) {
+	return &response{contentType: eventStream, stream: func(s *stream) {
 		defer snapshots.Close()
 		var last int64 // overview
 		for {

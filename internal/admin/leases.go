@@ -28,17 +28,17 @@ func (a *api) leaseStateOf(lease discovery.Lease) adminapi.Lease {
 	}
 }
 
-func (a *api) listLeases(*request) (*answer, error) {
+func (a *api) listLeases(*request) (*response, error) {
 	list := []adminapi.Lease{}
 	for _, one := range a.control.Leases() {
 		list = append(list, a.leaseStateOf(one))
 	}
-	return &answer{body: adminapi.Leases{Leases: list}}, nil
+	return &response{body: adminapi.Leases{Leases: list}}, nil
 }
 
 // putLease grants or renews a lease. A renewal before the expiry changes nothing, and is not
 // recorded.
-func (a *api) putLease(r *request) (*answer, error) {
+func (a *api) putLease(r *request) (*response, error) {
 	var body struct {
 		URL    string  `json:"url" required:"true"`
 		Weight float64 `json:"weight" required:"true"`
@@ -61,27 +61,27 @@ func (a *api) putLease(r *request) (*answer, error) {
 	if change == "" {
 		r.record = nil
 	}
-	answered := &answer{body: a.leaseStateOf(lease)}
+	resp := &response{body: a.leaseStateOf(lease)}
 	if change == discovery.Granted {
-		answered.status, answered.location = http.StatusCreated, "/v1/analyzers/"+r.name
+		resp.status, resp.location = http.StatusCreated, "/v1/analyzers/"+r.name
 	}
-	return answered, nil
+	return resp, nil
 }
 
 // checkLease answers as putLease does, without the change.
-func (a *api) checkLease(r *request, wanted discovery.Lease) (*answer, error) {
+func (a *api) checkLease(r *request, wanted discovery.Lease) (*response, error) {
 	checked, err := a.control.CheckLease(r.Context(), r.actor(), wanted)
 	if err != nil {
 		return nil, err
 	}
 	state := a.leaseStateOf(checked)
 	state.DryRun = true
-	return &answer{body: state}, nil
+	return &response{body: state}, nil
 }
 
 // endLease ends the lease of an analyzer, and waits for the end of its drain for at most the time
 // in the parameter wait.
-func (a *api) endLease(r *request) (*answer, error) {
+func (a *api) endLease(r *request) (*response, error) {
 	var body struct {
 		Reason reason `json:"reason"`
 	}
@@ -102,19 +102,19 @@ func (a *api) endLease(r *request) (*answer, error) {
 		return nil, err
 	}
 	if operation == "" {
-		return &answer{body: adminapi.EndedLease{DryRun: r.record.DryRun}}, nil
+		return &response{body: adminapi.EndedLease{DryRun: r.record.DryRun}}, nil
 	}
 	return a.awaitDrain(r, operation)
 }
 
 // awaitDrain answers 200 with the proof of a drain, or 202 if the drain does not end in the time
 // that the client waits. A stop of the server ends the wait.
-func (a *api) awaitDrain(r *request, operation string) (*answer, error) {
+func (a *api) awaitDrain(r *request, operation string) (*response, error) {
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	defer context.AfterFunc(a.stopping, cancel)()
 	r.Request = r.WithContext(ctx)
-	answered := &answer{status: http.StatusAccepted, location: "/v1/drains/" + operation}
+	resp := &response{status: http.StatusAccepted, location: "/v1/drains/" + operation}
 	state, err := pollUntil(r, func() (adminapi.EndedLease, bool, error) {
 		drains := a.control.Drains()
 		at := slices.IndexFunc(drains, func(one control.DrainStatus) bool { return one.Operation == operation })
@@ -128,8 +128,8 @@ func (a *api) awaitDrain(r *request, operation string) (*answer, error) {
 		return nil, err
 	}
 	if state.Drain != nil && !state.Drain.Running {
-		answered.status = 0
+		resp.status = 0
 	}
-	answered.body = state
-	return answered, nil
+	resp.body = state
+	return resp, nil
 }

@@ -164,10 +164,10 @@ func TestLongDrainOfLease(t *testing.T) {
 	s.until("the analyzer holds packets", func() bool {
 		return s.ok("GET", "/v1/analyzers/a3", "", operator...).get("status.in_flight.packets") != 0.0
 	})
-	answer := s.want(202, "", "DELETE", "/v1/leases/a3?wait=10ms&deadline=1h", "", fleet...)
-	drain := answer.Header.Get("Location")
-	if !strings.HasPrefix(drain, "/v1/drains/drain-") || answer.get("drain.running") != true {
-		t.Errorf("%s %s", drain, answer.text)
+	response := s.want(202, "", "DELETE", "/v1/leases/a3?wait=10ms&deadline=1h", "", fleet...)
+	drain := response.Header.Get("Location")
+	if !strings.HasPrefix(drain, "/v1/drains/drain-") || response.get("drain.running") != true {
+		t.Errorf("%s %s", drain, response.text)
 	}
 	if got := s.ok("GET", drain, "", operator...); got.get("running") != true || got.get("left.packets") == 0.0 {
 		t.Errorf("%s", got.text)

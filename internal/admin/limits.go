@@ -13,7 +13,7 @@ func (r *request) emitter() (string, error) {
 	return r.text("emitter"), nil
 }
 
-func (a *api) setLimit(r *request) (*answer, error) {
+func (a *api) setLimit(r *request) (*response, error) {
 	var body struct {
 		Rate  float64 `json:"rate" required:"true"`
 		Burst float64 `json:"burst"`
@@ -33,7 +33,7 @@ func (a *api) setLimit(r *request) (*answer, error) {
 	return r.changed(a.control.SetLimit(r.Context(), change, control.Limit{Emitter: emitter, Rate: body.Rate, Burst: body.Burst}))
 }
 
-func (a *api) clearLimit(r *request) (*answer, error) {
+func (a *api) clearLimit(r *request) (*response, error) {
 	var body options
 	emitter, err := r.emitter()
 	if err == nil {
@@ -49,7 +49,7 @@ func (a *api) clearLimit(r *request) (*answer, error) {
 	return r.changed(a.control.ClearLimit(r.Context(), change, emitter))
 }
 
-func (a *api) getLimits(r *request) (*answer, error) {
+func (a *api) getLimits(r *request) (*response, error) {
 	if err := a.awaitNewer(r); err != nil {
 		return nil, err
 	}
@@ -71,5 +71,5 @@ func (a *api) getLimits(r *request) (*answer, error) {
 	if r.has("emitter") && len(body.Limits) == 0 {
 		body.Limits = append(body.Limits, adminapi.Limit{Emitter: r.text("emitter"), RateLimit: usual})
 	}
-	return &answer{revision: revision, body: body}, nil
+	return &response{revision: revision, body: body}, nil
 }

@@ -8,6 +8,6 @@ import _ "embed"
 //go:embed openapi.json
 var openapi []byte
 
-func (a *api) getOpenAPI(*request) (*answer, error) {
-	return &answer{contentType: "application/json", text: openapi}, nil
+func (a *api) getOpenAPI(*request) (*response, error) {
+	return &response{contentType: "application/json", text: openapi}, nil
 }

@@ -18,10 +18,10 @@ import (
 	"go.uber.org/goleak"
 )
 
-// document is openapi.json, which all answers of the tests must match.
+// document is openapi.json, which all responses of the tests must match.
 var document = newContract()
 
-// contract validates requests and answers, and records which answers occurred. It may be used
+// contract validates requests and responses, and records which responses occurred. It may be used
 // concurrently.
 type contract struct {
 	spec     map[string]any
@@ -106,7 +106,7 @@ func (c *contract) operation(method, path string) (operation map[string]any, at 
 	return operation, at
 }
 
-// answered checks an answer.
+// answered checks a response.
 func (c *contract) answered(r *http.Request, response *http.Response, body []byte) error {
 	problem := pointer{"components", "schemas", "Problem"}
 	operation, at := c.operation(r.Method, r.URL.EscapedPath())
@@ -135,7 +135,7 @@ func (c *contract) answered(r *http.Request, response *http.Response, body []byt
 	return c.content(append(at, "content"), r, response.Header.Get("Content-Type"), body)
 }
 
-// content checks the body of an answer.
+// content checks the body of a response.
 func (c *contract) content(at pointer, r *http.Request, contentType string, body []byte) error {
 	content, at := c.at(at)
 	if content == nil {
@@ -191,7 +191,7 @@ func (c *contract) requested(r *http.Request, body []byte) error {
 	return nil
 }
 
-// checking is a transport that checks each answer when its body has been read or closed.
+// checking is a transport that checks each response when its body has been read or closed.
 type checking struct {
 	testing.TB
 	http.RoundTripper
@@ -301,10 +301,10 @@ func TestCodesAndSchemasAreDocumented(t *testing.T) {
 	}
 }
 
-// impossible has the documented answers that tests cannot get, by operation and status.
+// impossible has the documented responses that tests cannot get, by operation and status.
 var impossible = map[string]string{}
 
-// missing returns the documented answers that no test got.
+// missing returns the documented responses that no test got.
 func (c *contract) missing() (missing []string) {
 	for _, methods := range c.spec["paths"].(map[string]any) {
 		for _, value := range methods.(map[string]any) {
@@ -324,7 +324,7 @@ func (c *contract) missing() (missing []string) {
 	return missing
 }
 
-// covering runs the tests, and fails if a documented answer was never got.
+// covering runs the tests, and fails if a documented response was never got.
 type covering struct{ *testing.M }
 
 // Run implements goleak.TestingM.

@@ -7,12 +7,12 @@ import (
 	"github.com/logstreamer/logstreamer/internal/control"
 )
 
-func (a *api) listOverrides(r *request) (*answer, error) {
+func (a *api) listOverrides(r *request) (*response, error) {
 	if err := a.awaitNewer(r); err != nil {
 		return nil, err
 	}
 	revision := a.control.Revision()
-	return &answer{revision: revision, body: adminapi.Overrides{Revision: revision, Overrides: orEmpty(overridesOf(a.control.Overrides()))}}, nil
+	return &response{revision: revision, body: adminapi.Overrides{Revision: revision, Overrides: orEmpty(overridesOf(a.control.Overrides()))}}, nil
 }
 
 func overridesOf(all []control.Override) (overrides []adminapi.Override) {
@@ -25,7 +25,7 @@ func overridesOf(all []control.Override) (overrides []adminapi.Override) {
 	return overrides
 }
 
-func (a *api) getOverride(r *request) (*answer, error) {
+func (a *api) getOverride(r *request) (*response, error) {
 	if err := a.awaitNewer(r); err != nil {
 		return nil, err
 	}
@@ -34,11 +34,11 @@ func (a *api) getOverride(r *request) (*answer, error) {
 	if at < 0 {
 		return nil, refuse(notFound, "there is no override %s", shown(r.name))
 	}
-	return &answer{revision: revision, body: overridesOf(all[at : at+1])[0]}, nil
+	return &response{revision: revision, body: overridesOf(all[at : at+1])[0]}, nil
 }
 
 // revert reverts the override of the path, or all of them.
-func (a *api) revert(r *request) (*answer, error) {
+func (a *api) revert(r *request) (*response, error) {
 	var body removal
 	if err := r.decodeDelete(&body); err != nil {
 		return nil, err

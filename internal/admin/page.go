@@ -16,7 +16,7 @@ func pageRoutes() routes {
 	}
 }
 
-func (a *api) getPage(*request) (*answer, error) { return &answer{page: a.console}, nil }
+func (a *api) getPage(*request) (*response, error) { return &response{page: a.console}, nil }
 
 // demoRoutes returns the routes that only a demo has.
 func demoRoutes() routes {
@@ -24,7 +24,7 @@ func demoRoutes() routes {
 }
 
 // changeDemo stops or starts an analyzer of the demo.
-func (a *api) changeDemo(r *request) (*answer, error) {
+func (a *api) changeDemo(r *request) (*response, error) {
 	var body struct {
 		Action string `json:"action" required:"true"`
 	}
@@ -43,5 +43,5 @@ func (a *api) changeDemo(r *request) (*answer, error) {
 	if err != nil {
 		return nil, refuse(conflict, "%v", err)
 	}
-	return &answer{body: map[string]string{"result": fmt.Sprintf("%s: %s", r.name, body.Action)}}, nil
+	return &response{body: map[string]string{"result": fmt.Sprintf("%s: %s", r.name, body.Action)}}, nil
 }

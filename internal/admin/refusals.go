@@ -7,7 +7,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/intake"
 )
 
-func (a *api) getRefusals(r *request) (*answer, error) {
+func (a *api) getRefusals(r *request) (*response, error) {
 	top := int(r.number("top", 20, 0, maxTop))
 	if r.query.err != nil {
 		return nil, r.query.err
@@ -20,7 +20,7 @@ func (a *api) getRefusals(r *request) (*answer, error) {
 	if r.has("emitter") {
 		list = slices.DeleteFunc(list, func(one adminapi.RefusedEmitter) bool { return one.Emitter != r.text("emitter") })
 	}
-	return &answer{body: adminapi.Refusals{Emitters: list[:min(top, len(list))]}}, nil
+	return &response{body: adminapi.Refusals{Emitters: list[:min(top, len(list))]}}, nil
 }
 
 // refusalsNow returns the emitters with the most refused packets lately.

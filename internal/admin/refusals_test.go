@@ -129,7 +129,7 @@ func TestDryRunOfARefusal(t *testing.T) {
 	}
 }
 
-// The bound in the answer is the one after the change.
+// The bound in the response is the one after the change.
 func TestBoundAfterTheChange(t *testing.T) {
 	s := startSystem(t, "")
 	s.send("web-1", 50)

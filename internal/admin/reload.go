@@ -5,7 +5,7 @@ type why struct {
 	Reason reason `json:"reason"`
 }
 
-func (a *api) reload(r *request) (*answer, error) {
+func (a *api) reload(r *request) (*response, error) {
 	var body why
 	if err := r.decode(&body); err != nil {
 		return nil, err
@@ -15,18 +15,18 @@ func (a *api) reload(r *request) (*answer, error) {
 		return nil, err
 	}
 	result, err := a.control.Reload(r.Context(), change)
-	answered, err := r.changed(result, err)
+	resp, err := r.changed(result, err)
 	if err == nil {
-		answered.status, answered.location = 0, "" // the reload is complete; drains continue in the background
+		resp.status, resp.location = 0, "" // the reload is complete; drains continue in the background
 	}
-	return answered, err
+	return resp, err
 }
 
-func (a *api) getConfig(r *request) (*answer, error) {
+func (a *api) getConfig(r *request) (*response, error) {
 	r.word("format", "yaml", "yaml")
 	if err := a.awaitNewer(r); err != nil {
 		return nil, err
 	}
 	revision := a.control.Revision()
-	return &answer{revision: revision, contentType: "application/yaml", text: a.control.YAML()}, nil
+	return &response{revision: revision, contentType: "application/yaml", text: a.control.YAML()}, nil
 }

@@ -36,8 +36,8 @@ type route struct {
 	method, path string
 	rights       rights
 	query        string // the names of its parameters, separated by spaces
-	stream       bool   // the answer is streamed
-	handle       func(*api, *request) (*answer, error)
+	stream       bool   // the response is streamed
+	handle       func(*api, *request) (*response, error)
 }
 
 // routes are matched in their order. A path has {name} for one segment, or {name...} at its end for

@@ -146,7 +146,7 @@ func TestTTL(t *testing.T) {
 	}
 }
 
-// The answer names the methods of a path.
+// The response names the methods of a path.
 func TestAllow(t *testing.T) {
 	s := startSystem(t, "")
 	for _, one := range allRoutes() {

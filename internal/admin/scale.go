@@ -47,17 +47,17 @@ func together(groups []adminapi.Scale) adminapi.Scale {
 	return all
 }
 
-func (a *api) getScale(r *request) (*answer, error) {
+func (a *api) getScale(r *request) (*response, error) {
 	groups := []adminapi.Scale{}
 	for _, one := range a.control.Distributor().Scale() {
 		groups = append(groups, scaleOf(one))
 	}
 	if !r.has("group") {
-		return &answer{body: together(groups)}, nil
+		return &response{body: together(groups)}, nil
 	}
 	at := slices.IndexFunc(groups, func(g adminapi.Scale) bool { return g.Group == r.text("group") })
 	if at < 0 {
 		return nil, refuse(notFound, "there is no group %s with analyzers in state ready; GET /v1/scale lists all", shown(r.text("group")))
 	}
-	return &answer{body: groups[at]}, nil
+	return &response{body: groups[at]}, nil
 }

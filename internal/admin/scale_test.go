@@ -7,7 +7,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/autoscale"
 )
 
-// The answer has the numbers that KEDA and operators read, for all groups and for one group.
+// The response has the numbers that KEDA and operators read, for all groups and for one group.
 func TestScale(t *testing.T) {
 	s := startSystem(t, "autoscale_min: 3\nautoscale_max: 7\nadmin_token: secret-of-operators\nadmin_tokens_file: "+withTokens(t).TokensFile+"\n")
 	reader := []string{"Authorization", "Bearer " + readToken}

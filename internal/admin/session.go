@@ -141,11 +141,11 @@ func (c *caller) state() adminapi.Session {
 	return state
 }
 
-func (a *api) getSession(r *request) (*answer, error) {
-	return &answer{body: r.caller.state()}, nil
+func (a *api) getSession(r *request) (*response, error) {
+	return &response{body: r.caller.state()}, nil
 }
 
-func (a *api) login(r *request) (*answer, error) {
+func (a *api) login(r *request) (*response, error) {
 	var body struct {
 		Token string `json:"token" required:"true"`
 	}
@@ -162,15 +162,15 @@ func (a *api) login(r *request) (*answer, error) {
 	now := time.Now()
 	secret, expires := a.access.sessions.begin([]byte(body.Token), now)
 	r.caller = &caller{Principal: *principal, by: bySession, expires: expires}
-	return &answer{
+	return &response{
 		status: http.StatusCreated, body: r.caller.state(),
 		cookie: newCookie(secret, r.TLS != nil, now.Add(sessionLifetime)),
 	}, nil
 }
 
-func (a *api) logout(r *request) (*answer, error) {
+func (a *api) logout(r *request) (*response, error) {
 	for _, cookie := range r.CookiesNamed(sessionCookie) {
 		a.access.sessions.end(cookie.Value)
 	}
-	return &answer{status: http.StatusNoContent, cookie: newCookie("", r.TLS != nil, time.Unix(1, 0))}, nil
+	return &response{status: http.StatusNoContent, cookie: newCookie("", r.TLS != nil, time.Unix(1, 0))}, nil
 }

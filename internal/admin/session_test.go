@@ -62,8 +62,8 @@ func TestSession(t *testing.T) {
 // that requests the stream and reports when it has ended.
 func (g *guarded) addStream() func(header map[string]string) (ended *atomic.Bool) {
 	wait := func(s *stream) { <-s.ctx.Done() }
-	g.routes = append(g.routes, route{"GET", "/v1/stream", read, "", true, func(*api, *request) (*answer, error) {
-		return &answer{contentType: eventStream, stream: wait}, nil
+	g.routes = append(g.routes, route{"GET", "/v1/stream", read, "", true, func(*api, *request) (*response, error) {
+		return &response{contentType: eventStream, stream: wait}, nil
 	}})
 	return func(header map[string]string) *atomic.Bool {
 		ended := new(atomic.Bool)

@@ -8,7 +8,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/control"
 )
 
-func (a *api) getSettings(r *request) (*answer, error) {
+func (a *api) getSettings(r *request) (*response, error) {
 	if err := a.awaitNewer(r); err != nil {
 		return nil, err
 	}
@@ -19,10 +19,10 @@ func (a *api) getSettings(r *request) (*answer, error) {
 			settings[s.Key] = adminapi.Setting{Value: s.Value, Origin: s.Origin, Overridden: s.Overridden, Secret: s.Secret, Expires: valueOf(s.Expires)}
 		}
 	}
-	return &answer{revision: revision, body: adminapi.Settings{Revision: revision, Settings: settings}}, nil
+	return &response{revision: revision, body: adminapi.Settings{Revision: revision, Settings: settings}}, nil
 }
 
-func (a *api) patchSettings(r *request) (*answer, error) {
+func (a *api) patchSettings(r *request) (*response, error) {
 	members, err := membersOf(r.body, "")
 	if err != nil {
 		return nil, err

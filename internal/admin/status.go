@@ -8,12 +8,12 @@ import (
 	"github.com/logstreamer/logstreamer/internal/distributor"
 )
 
-func (a *api) getStatus(r *request) (*answer, error) {
+func (a *api) getStatus(r *request) (*response, error) {
 	if err := a.awaitNewer(r); err != nil {
 		return nil, err
 	}
 	s := a.statusNow(a.control.Distributor().Status())
-	return &answer{revision: s.Revision, body: s}, nil
+	return &response{revision: s.Revision, body: s}, nil
 }
 
 // statusNow returns the status; now is the status of the distributor.
@@ -61,13 +61,13 @@ func ledgerOf(d *distributor.Distributor, now distributor.Status) adminapi.Ledge
 	return l
 }
 
-// probe is the answer to a load balancer.
+// probe is the response to a load balancer.
 type probe struct {
 	Status string `json:"status"`
 	Detail string `json:"detail,omitempty"`
 }
 
-func (a *api) getReady(*request) (*answer, error) {
+func (a *api) getReady(*request) (*response, error) {
 	d := a.control.Distributor()
 	if refusal := d.Ready(); refusal != nil {
 		refused := refuse(unavailable, "%s", refusal.Detail)
@@ -79,9 +79,9 @@ func (a *api) getReady(*request) (*answer, error) {
 	if state, reason := d.State(); state != "normal" {
 		ready.Detail = reason
 	}
-	return &answer{body: ready}, nil
+	return &response{body: ready}, nil
 }
 
-func (a *api) getHealthy(*request) (*answer, error) {
-	return &answer{body: probe{Status: "alive"}}, nil
+func (a *api) getHealthy(*request) (*response, error) {
+	return &response{body: probe{Status: "alive"}}, nil
 }

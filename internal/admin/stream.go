@@ -15,7 +15,7 @@ import (
 // the stream and detect dead clients.
 const heartbeat = 15 * time.Second
 
-// stream writes an answer as it comes. Each write has a deadline.
+// stream writes a response as it comes. Each write has a deadline.
 type stream struct {
 	writer     io.Writer
 	controller *http.ResponseController
@@ -26,7 +26,7 @@ type stream struct {
 func newStream(w http.ResponseWriter, r *http.Request) *stream {
 	s := &stream{writer: w, controller: http.NewResponseController(w), ctx: r.Context()}
 	// Without chunks net/http passes what is larger than its buffers on in one write; a chunk takes three.
-	// The end of such an answer is that of its connection.
+	// The end of such a response is that of its connection.
 	w.Header().Set("Transfer-Encoding", "identity")
 	_ = s.controller.SetReadDeadline(time.Time{}) // the context of the request
 	s.flush()

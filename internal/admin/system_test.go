@@ -132,7 +132,7 @@ func (s *system) must(err error) {
 	}
 }
 
-// reply is an answer.
+// reply is a response.
 type reply struct {
 	*http.Response
 	text []byte
@@ -159,7 +159,7 @@ func (r reply) get(path string) any {
 	return value
 }
 
-// open makes a request. The caller closes the body of the answer.
+// open makes a request. The caller closes the body of the response.
 func (s *system) open(ctx context.Context, method, path, body string, header ...string) *http.Response {
 	s.Helper()
 	r, err := http.NewRequestWithContext(ctx, method, s.url+path, strings.NewReader(body))

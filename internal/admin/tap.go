@@ -51,7 +51,7 @@ func (r *request) tapOptions() (tap.Options, error) {
 	return options, nil
 }
 
-func (a *api) tap(r *request) (*answer, error) {
+func (a *api) tap(r *request) (*response, error) {
 	if r.text("bodies") == "true" {
 		r.record = &record{} // reads of packet contents are recorded
 	}
@@ -71,7 +71,7 @@ func (a *api) tap(r *request) (*answer, error) {
 	case err != nil:
 		return nil, err
 	}
-	return &answer{contentType: eventStream, stream: func(s *stream) {
+	return &response{contentType: eventStream, stream: func(s *stream) {
 		defer opened.Close()
 		streamTap(s, opened)
 	}}, nil

@@ -2,13 +2,13 @@ package admin
 
 import "net/http"
 
-// upgradeState is the answer about an upgrade.
+// upgradeState is the response about an upgrade.
 type upgradeState struct {
 	DryRun bool   `json:"dry_run,omitempty"`
 	Detail string `json:"detail"`
 }
 
-func (a *api) upgrade(r *request) (*answer, error) {
+func (a *api) upgrade(r *request) (*response, error) {
 	var body why
 	if err := r.decode(&body); err != nil {
 		return nil, err
@@ -24,10 +24,10 @@ func (a *api) upgrade(r *request) (*answer, error) {
 		if err := a.upgrader.Preflight(r.Context()); err != nil {
 			return nil, refuse(conflict, "%v", err)
 		}
-		return &answer{body: upgradeState{true, "the new binary can take over"}}, nil
+		return &response{body: upgradeState{true, "the new binary can take over"}}, nil
 	}
 	if err := a.upgrader.Request(r.Context()); err != nil {
 		return nil, refuse(conflict, "the upgrade failed, and the distributor continues: %v", err)
 	}
-	return &answer{status: http.StatusAccepted, body: upgradeState{Detail: "the new binary takes over now"}}, nil
+	return &response{status: http.StatusAccepted, body: upgradeState{Detail: "the new binary takes over now"}}, nil
 }

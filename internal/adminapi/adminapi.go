@@ -1,4 +1,4 @@
-// Package adminapi has the documents of the admin API: the bodies of answers, which the server
+// Package adminapi has the documents of the admin API: the bodies of responses, which the server
 // (package admin) encodes and the client (package adminclient) decodes. Their meaning is described
 // in internal/admin/openapi.json; a golden file of this package pins their encoding. The package
 // imports no other package of the project and has no state.

@@ -2,7 +2,7 @@ package adminapi
 
 import "time"
 
-// Analyzers is the answer of GET /v1/analyzers.
+// Analyzers is the response of GET /v1/analyzers.
 type Analyzers struct {
 	Revision int64 `json:"revision"`
 	// BoundMessages is the maximum deviation of an analyzer from its share.
@@ -53,7 +53,7 @@ type AnalyzerStatus struct {
 	Until  time.Time `json:"until,omitzero"`
 }
 
-// Drains is the answer of GET /v1/drains.
+// Drains is the response of GET /v1/drains.
 type Drains struct {
 	Drains []Drain `json:"drains"`
 }
@@ -113,19 +113,19 @@ type Lease struct {
 	DryRun  bool      `json:"dry_run,omitempty"`
 }
 
-// Leases is the answer of GET /v1/leases.
+// Leases is the response of GET /v1/leases.
 type Leases struct {
 	Leases []Lease `json:"leases"`
 }
 
-// EndedLease is the answer to the end of a lease. An analyzer that got no packets has no drain.
+// EndedLease is the response to the end of a lease. An analyzer that got no packets has no drain.
 type EndedLease struct {
 	Operation string `json:"operation,omitempty"`
 	Drain     *Drain `json:"drain,omitempty"`
 	DryRun    bool   `json:"dry_run,omitempty"`
 }
 
-// Scale is the answer of GET /v1/scale: of a group, or of all groups together.
+// Scale is the response of GET /v1/scale: of a group, or of all groups together.
 type Scale struct {
 	Desired     int      `json:"desired"`
 	Current     int      `json:"current"`

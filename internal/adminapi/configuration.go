@@ -2,7 +2,7 @@ package adminapi
 
 import "time"
 
-// Change is the answer to a change of the configuration.
+// Change is the response to a change of the configuration.
 type Change struct {
 	Revision  int64        `json:"revision"`
 	DryRun    bool         `json:"dry_run,omitempty"`
@@ -35,7 +35,7 @@ type Projection struct {
 	Load         float64 `json:"load"`
 }
 
-// Settings is the answer of GET /v1/settings.
+// Settings is the response of GET /v1/settings.
 type Settings struct {
 	Revision int64              `json:"revision"`
 	Settings map[string]Setting `json:"settings"`
@@ -50,7 +50,7 @@ type Setting struct {
 	Expires    time.Time `json:"expires,omitzero"`
 }
 
-// Limits is the answer of GET /v1/limits.
+// Limits is the response of GET /v1/limits.
 type Limits struct {
 	Revision int64     `json:"revision"`
 	Default  RateLimit `json:"default"`
@@ -72,7 +72,7 @@ type Limit struct {
 	Expires    time.Time `json:"expires,omitzero"`
 }
 
-// Overrides is the answer of GET /v1/overrides.
+// Overrides is the response of GET /v1/overrides.
 type Overrides struct {
 	Revision  int64      `json:"revision"`
 	Overrides []Override `json:"overrides"`

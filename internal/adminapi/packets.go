@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// DeadLetters is the answer of GET /v1/dead-letters.
+// DeadLetters is the response of GET /v1/dead-letters.
 type DeadLetters struct {
 	DeadLetters []DeadLetter `json:"dead_letters"`
 	// Next is the parameter after of the next page; empty on the last one.
@@ -29,14 +29,14 @@ type DeadLetter struct {
 	Packet    json.RawMessage `json:"packet,omitempty"`
 }
 
-// Matched is the answer to a deletion of dead letters, and to a dry run of one or of a replay: how
+// Matched is the response to a deletion of dead letters, and to a dry run of one or of a replay: how
 // many are selected.
 type Matched struct {
 	Matched int64 `json:"matched"`
 	DryRun  bool  `json:"dry_run,omitempty"`
 }
 
-// Replays is the answer of GET /v1/dead-letters/replays.
+// Replays is the response of GET /v1/dead-letters/replays.
 type Replays struct {
 	Replays []Replay `json:"replays"`
 }
@@ -54,12 +54,12 @@ type Replay struct {
 	Detail   string    `json:"detail,omitempty"`
 }
 
-// Decisions is the answer of GET /v1/explain for a packet.
+// Decisions is the response of GET /v1/explain for a packet.
 type Decisions struct {
 	Decisions []Decision `json:"decisions"`
 }
 
-// NextDecisions is the answer of GET /v1/explain for the next packets.
+// NextDecisions is the response of GET /v1/explain for the next packets.
 type NextDecisions struct {
 	Next []Decision `json:"next"`
 }
@@ -152,7 +152,7 @@ type Snapshot struct {
 	Texts map[string]string `json:"texts"`
 }
 
-// History is the answer of GET /v1/history: the latest snapshots, as columns as long as Times.
+// History is the response of GET /v1/history: the latest snapshots, as columns as long as Times.
 type History struct {
 	Boot      string                           `json:"boot"`
 	Seq       int64                            `json:"seq"`

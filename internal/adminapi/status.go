@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Status is the answer of GET /v1/status.
+// Status is the response of GET /v1/status.
 type Status struct {
 	State       string         `json:"state"`
 	Reason      string         `json:"reason"`
@@ -103,7 +103,7 @@ func (s Status) Pauses() (pauses []string) {
 	return pauses
 }
 
-// Cluster is the answer of GET /v1/cluster.
+// Cluster is the response of GET /v1/cluster.
 type Cluster struct {
 	AnsweredBy string `json:"answered_by"`
 	// Connected is false while changes of the list may be missed; Detail is why.
@@ -121,7 +121,7 @@ type Distributor struct {
 	Address string `json:"address"`
 	Admin   string `json:"admin,omitempty"`
 	// Answers marks the distributor that answers the request.
-	Answers bool `json:"answers"`
+	Responses bool `json:"answers"`
 	// Age is the time since the distributor announced the members below.
 	Age          Duration       `json:"age"`
 	Version      string         `json:"version"`
@@ -153,7 +153,7 @@ type Stored struct {
 	Limit     int64 `json:"limit_bytes"`
 }
 
-// Backlog is the answer of GET /v1/backlog: accepted packets that are not settled.
+// Backlog is the response of GET /v1/backlog: accepted packets that are not settled.
 type Backlog struct {
 	Total     Volume   `json:"total"`
 	OldestAge Duration `json:"oldest_age"`
@@ -178,7 +178,7 @@ type BacklogEmitter struct {
 	ErrorMessages int64 `json:"error_messages"`
 }
 
-// Refusals is the answer of GET /v1/refusals.
+// Refusals is the response of GET /v1/refusals.
 type Refusals struct {
 	Emitters []RefusedEmitter `json:"emitters"`
 }
@@ -199,7 +199,7 @@ type RefusedPackets struct {
 	Packets int64  `json:"packets"`
 }
 
-// Events is the answer of GET /v1/events.
+// Events is the response of GET /v1/events.
 type Events struct {
 	Events []Event `json:"events"`
 	Last   int64   `json:"last"`
@@ -221,7 +221,7 @@ type Event struct {
 	Detail  json.RawMessage `json:"detail,omitempty"`
 }
 
-// Session is the answer of GET /v1/session: the caller and its role.
+// Session is the response of GET /v1/session: the caller and its role.
 type Session struct {
 	Name    string    `json:"name"`
 	Role    string    `json:"role"`

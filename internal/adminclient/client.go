@@ -17,8 +17,8 @@ import (
 	"time"
 )
 
-// maxAnswerBytes bounds an answer that is not a stream.
-const maxAnswerBytes = 64 << 20
+// maxAnswerBytes bounds a response that is not a stream.
+const maxResponseBytes = 64 << 20
 
 // mergePatch is the content type of a change of an object's members.
 const mergePatch = "application/merge-patch+json"
@@ -80,52 +80,52 @@ type Request struct {
 	Body any
 	// IfMatch is the revision that the change is for; 0 means any.
 	IfMatch int64
-	// Accept is the media type of the answer; empty means JSON.
+	// Accept is the media type of the response; empty means JSON.
 	Accept string
 	// Wait is how long the server may take beyond the client's timeout.
 	Wait time.Duration
 }
 
-// Answer is the answer to a request that was not refused.
-type Answer struct {
+// Response is the response to a request that was not refused.
+type Response struct {
 	Status int
 	Body   []byte
 }
 
 // Do makes a request. It returns an *Error for a refusal and an *UnreachableError if there
-// is no answer.
-func (c *Client) Do(ctx context.Context, r Request) (Answer, error) {
+// is no response.
+func (c *Client) Do(ctx context.Context, r Request) (Response, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, c.timeout+r.Wait, fmt.Errorf("timeout after %v", c.timeout+r.Wait))
 	defer cancel()
 	response, err := c.open(ctx, r, nil)
 	if err != nil {
-		return Answer{}, err
+		return Response{}, err
 	}
-	body, err := readAnswer(response)
+	body, err := readBody(response)
 	if err != nil {
-		return Answer{}, c.unreachable(ctx, err)
+		return Response{}, c.unreachable(ctx, err)
 	}
-	return Answer{Status: response.StatusCode, Body: body}, nil
+	return Response{Status: response.StatusCode, Body: body}, nil
 }
 
 // Get reads an object.
 func (c *Client) Get(ctx context.Context, path string, query url.Values, into any) error {
-	answer, err := c.Do(ctx, Request{Method: http.MethodGet, Path: path, Query: query})
+	response, err := c.Do(ctx, Request{Method: http.MethodGet, Path: path, Query: query})
 	if err != nil {
 		return err
 	}
-	return answer.Decode(into)
+	return response.Decode(into)
 }
 
 // Decode decodes the body. Unknown members are ignored, since the server may be newer.
-func (a Answer) Decode(into any) error {
+func (a Response) Decode(into any) error {
 	if err := json.Unmarshal(a.Body, into); err != nil {
 		return fmt.Errorf("the answer is not that of an admin API: %w", err)
 	}
 	return nil
 }
 
-// open makes a request and returns the answer, whose body the caller closes. A refused
+// open makes a request and returns the response, whose body the caller closes. A refused
 // token is read again once.
 func (c *Client) open(ctx context.Context, r Request, header http.Header) (*http.Response, error) {
 	for retried := false; ; retried = true {
@@ -144,7 +144,7 @@ func (c *Client) open(ctx context.Context, r Request, header http.Header) (*http
 		if response.StatusCode >= 200 && response.StatusCode <= 299 {
 			return response, nil
 		}
-		body, err := readAnswer(response)
+		body, err := readBody(response)
 		if err != nil {
 			return nil, c.unreachable(ctx, err)
 		}
@@ -199,11 +199,11 @@ func contentType(method string) string {
 	return "application/json"
 }
 
-func readAnswer(response *http.Response) ([]byte, error) {
-	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswerBytes+1))
+func readBody(response *http.Response) ([]byte, error) {
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxResponseBytes+1))
 	err = errors.Join(err, response.Body.Close())
-	if err == nil && len(body) > maxAnswerBytes {
-		err = fmt.Errorf("an answer of more than %d bytes", maxAnswerBytes)
+	if err == nil && len(body) > maxResponseBytes {
+		err = fmt.Errorf("an answer of more than %d bytes", maxResponseBytes)
 	}
 	return body, err
 }

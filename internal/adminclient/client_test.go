@@ -50,15 +50,15 @@ func TestRequest(t *testing.T) {
 		w.WriteHeader(http.StatusAccepted)
 		_, _ = io.WriteString(w, `{"revision":7,"later":true}`)
 	}, func(c *Config) { c.Token = "secret" })
-	answer, err := c.Do(t.Context(), Request{
+	response, err := c.Do(t.Context(), Request{
 		Method: http.MethodPatch, Path: Path("analyzers", "a/2 ?"), Query: url.Values{"dry_run": {"true"}},
 		Body: map[string]any{"weight": 0.2}, IfMatch: 6,
 	})
-	if err != nil || answer.Status != http.StatusAccepted {
-		t.Fatal(answer, err)
+	if err != nil || response.Status != http.StatusAccepted {
+		t.Fatal(response, err)
 	}
 	var result struct{ Revision int64 }
-	if err := answer.Decode(&result); err != nil || result.Revision != 7 {
+	if err := response.Decode(&result); err != nil || result.Revision != 7 {
 		t.Error(result, err)
 	}
 	if got.RequestURI != "/v1/analyzers/a%2F2%20%3F?dry_run=true" || body != `{"weight":0.2}` {
@@ -151,7 +151,7 @@ func TestUnreachable(t *testing.T) {
 	config := DefaultConfig()
 	config.URL = "unix:" + filepath.Join(t.TempDir(), "none")
 	_, err = newClient(t, config).Do(t.Context(), Request{Method: http.MethodGet, Path: "/v1/x"})
-	if !errors.As(err, &unreachable) || !strings.Contains(err.Error(), "no answer from unix:") {
+	if !errors.As(err, &unreachable) || !strings.Contains(err.Error(), "no response from unix:") {
 		t.Error(err)
 	}
 }
@@ -274,8 +274,8 @@ func TestInvalidConfig(t *testing.T) {
 	}
 }
 
-// An answer of something else than an admin API is an error.
-func TestForeignAnswer(t *testing.T) {
+// A response of something else than an admin API is an error.
+func TestForeignResponse(t *testing.T) {
 	c := serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<html>") })
 	var into struct{}
 	var syntax *json.SyntaxError

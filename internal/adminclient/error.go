@@ -17,7 +17,7 @@ type Error struct {
 	Key     string `json:"key"`
 	Value   any    `json:"value"`
 	Allowed string `json:"allowed"`
-	// Body is the answer.
+	// Body is the response.
 	Body []byte `json:"-"`
 }
 
@@ -46,7 +46,7 @@ func (e *Error) Unauthorized() bool {
 // Stale reports whether the configuration has a newer revision than the request named.
 func (e *Error) Stale() bool { return e.Status == http.StatusPreconditionFailed }
 
-// newError returns the error of an answer, which may come from something else than an admin
+// newError returns the error of a response, which may come from something else than an admin
 // API and then has no code.
 func newError(status int, body []byte) *Error {
 	e := &Error{}
@@ -57,7 +57,7 @@ func newError(status int, body []byte) *Error {
 	return e
 }
 
-// UnreachableError reports that there was no answer. A change may have been made.
+// UnreachableError reports that there was no response. A change may have been made.
 type UnreachableError struct {
 	URL string
 	Err error

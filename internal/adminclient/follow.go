@@ -105,14 +105,14 @@ func (c *Client) receive(ctx context.Context, s *Stream, f Follower) (received b
 	}
 }
 
-// connect opens a stream: the timeout bounds the time until the answer begins.
+// connect opens a stream: the timeout bounds the time until the response begins.
 func (c *Client) connect(ctx context.Context, cancel context.CancelCauseFunc, r Request, header http.Header) (*http.Response, error) {
 	timer := time.AfterFunc(c.timeout, func() { cancel(fmt.Errorf("timeout after %v", c.timeout)) })
 	defer timer.Stop()
 	return c.open(ctx, r, header)
 }
 
-// Lines reads an answer that comes line by line, each of at most 8 MiB, until it ends or
+// Lines reads a response that comes line by line, each of at most 8 MiB, until it ends or
 // receive returns an error.
 func (c *Client) Lines(ctx context.Context, path string, query url.Values, receive func(line []byte) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)

@@ -49,15 +49,15 @@ func TestEventsAreBounded(t *testing.T) {
 
 // script answers requests one after the other; the last one ends the context.
 type script struct {
-	t       *testing.T
-	answers []func(*http.Request) (*http.Response, error)
-	lastIDs []string
+	t         *testing.T
+	responses []func(*http.Request) (*http.Response, error)
+	lastIDs   []string
 }
 
 func (s *script) RoundTrip(r *http.Request) (*http.Response, error) {
 	s.lastIDs = append(s.lastIDs, r.Header.Get("Last-Event-ID"))
-	next := s.answers[0]
-	s.answers = s.answers[1:]
+	next := s.responses[0]
+	s.responses = s.responses[1:]
 	return next(r)
 }
 
@@ -111,7 +111,7 @@ func follow(t *testing.T, s *script, j *journal, idle time.Duration) (took time.
 	c.http.Transport = s
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	s.answers = append(s.answers, func(*http.Request) (*http.Response, error) {
+	s.responses = append(s.responses, func(*http.Request) (*http.Response, error) {
 		cancel()
 		return nil, errors.New("the end")
 	})
@@ -123,7 +123,7 @@ func follow(t *testing.T, s *script, j *journal, idle time.Duration) (took time.
 // A stream continues where it ended; after a restart the server sends a reset.
 func TestFollowReconnects(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &script{t: t, answers: []func(*http.Request) (*http.Response, error){
+		s := &script{t: t, responses: []func(*http.Request) (*http.Response, error){
 			stream(200, "id: b1-1\ndata: one\n\n"),
 			func(*http.Request) (*http.Response, error) { return nil, errors.New("connection refused") },
 			stream(503, `{"detail":"shutting down","code":"draining"}`),
@@ -151,7 +151,7 @@ func TestFollowReconnects(t *testing.T) {
 // A connection without a byte for too long is given up; comments keep it.
 func TestFollowIdle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &script{t: t, answers: []func(*http.Request) (*http.Response, error){silent(": alive\n\ndata: 1\n\n")}}
+		s := &script{t: t, responses: []func(*http.Request) (*http.Response, error){silent(": alive\n\ndata: 1\n\n")}}
 		j := &journal{}
 		took, _ := follow(t, s, j, 10*time.Second)
 		if len(j.lines) != 3 || !strings.Contains(j.lines[2], "nothing was received for 10s") || took < 10*time.Second {
@@ -163,7 +163,7 @@ func TestFollowIdle(t *testing.T) {
 // Refused credentials are tried rarely, for the server counts them.
 func TestFollowUnauthorized(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &script{t: t, answers: []func(*http.Request) (*http.Response, error){stream(401, `{"code":"unauthorized"}`)}}
+		s := &script{t: t, responses: []func(*http.Request) (*http.Response, error){stream(401, `{"code":"unauthorized"}`)}}
 		if took, _ := follow(t, s, &journal{}, 0); took < refusedRetry {
 			t.Error(took)
 		}
@@ -177,15 +177,15 @@ func TestFollowDelays(t *testing.T) {
 		for range 10 {
 			fails = append(fails, stream(500, ""))
 		}
-		took, _ := follow(t, &script{t: t, answers: fails}, &journal{}, 0)
+		took, _ := follow(t, &script{t: t, responses: fails}, &journal{}, 0)
 		if least := firstRetry + 2*firstRetry + 4*firstRetry + 8*firstRetry + 6*maxRetry; took < least || took > least*3/2+time.Second {
 			t.Error(took, least)
 		}
-		took, _ = follow(t, &script{t: t, answers: fails[:0]}, &journal{}, 0)
+		took, _ = follow(t, &script{t: t, responses: fails[:0]}, &journal{}, 0)
 		if took != 0 {
 			t.Error(took)
 		}
-		took, _ = follow(t, &script{t: t, answers: []func(*http.Request) (*http.Response, error){stream(200, "retry: 7000\ndata: 1\n\n")}}, &journal{}, 0)
+		took, _ = follow(t, &script{t: t, responses: []func(*http.Request) (*http.Response, error){stream(200, "retry: 7000\ndata: 1\n\n")}}, &journal{}, 0)
 		if took < 7*time.Second {
 			t.Error(took)
 		}
@@ -196,7 +196,7 @@ func TestFollowDelays(t *testing.T) {
 func TestFollowEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		enough := errors.New("enough")
-		s := &script{t: t, answers: []func(*http.Request) (*http.Response, error){silent("data: 1\n\n")}}
+		s := &script{t: t, responses: []func(*http.Request) (*http.Response, error){silent("data: 1\n\n")}}
 		if _, err := follow(t, s, &journal{end: func(Event) error { return enough }}, 0); !errors.Is(err, enough) {
 			t.Error(err)
 		}

@@ -65,23 +65,23 @@ func packetJSON(id string, messages int) string {
 	return b.String()
 }
 
-type answer struct {
+type response struct {
 	status int
 	header http.Header
 	body   []byte
 }
 
-func (a answer) json(t *testing.T) map[string]any {
+func (a response) json(t *testing.T) map[string]any {
 	t.Helper()
 	var document map[string]any
 	if err := json.Unmarshal(a.body, &document); err != nil {
-		t.Fatalf("the answer %q is not JSON: %v", a.body, err)
+		t.Fatalf("the response %q is not JSON: %v", a.body, err)
 	}
 	return document
 }
 
 // send makes one request; header has pairs of names and values.
-func send(t *testing.T, a *Analyzer, method, path string, body io.Reader, header ...string) answer {
+func send(t *testing.T, a *Analyzer, method, path string, body io.Reader, header ...string) response {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), method, "http://"+a.Addr()+path, body)
 	if err != nil {
@@ -90,19 +90,19 @@ func send(t *testing.T, a *Analyzer, method, path string, body io.Reader, header
 	for i := 0; i < len(header); i += 2 {
 		request.Header.Set(header[i], header[i+1])
 	}
-	response, err := http.DefaultClient.Do(request)
+	resp, err := http.DefaultClient.Do(request)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer response.Body.Close()
-	content, err := io.ReadAll(response.Body)
+	defer resp.Body.Close()
+	content, err := io.ReadAll(resp.Body)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return answer{response.StatusCode, response.Header, content}
+	return response{resp.StatusCode, resp.Header, content}
 }
 
-func post(t *testing.T, a *Analyzer, body string, header ...string) answer {
+func post(t *testing.T, a *Analyzer, body string, header ...string) response {
 	t.Helper()
 	return send(t, a, "POST", "/ingest", strings.NewReader(body), header...)
 }

@@ -53,9 +53,9 @@ func BenchmarkRequest(b *testing.B) {
 			}
 			defer conn.Close()
 			body, renumber := renumberedPacket()
-			answers := bufio.NewReader(conn)
+			responses := bufio.NewReader(conn)
 			var request []byte
-			var answer fasthttp.Response
+			var response fasthttp.Response
 			sent := 0
 			b.ReportAllocs()
 			for b.Loop() {
@@ -68,8 +68,8 @@ func BenchmarkRequest(b *testing.B) {
 				if _, err := conn.Write(request); err != nil {
 					b.Fatal(err)
 				}
-				if err := answer.Read(answers); err != nil || answer.StatusCode() != 200 {
-					b.Fatalf("%v %d %s", err, answer.StatusCode(), answer.Body())
+				if err := response.Read(responses); err != nil || response.StatusCode() != 200 {
+					b.Fatalf("%v %d %s", err, response.StatusCode(), response.Body())
 				}
 			}
 			b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(sent), "µs/packet")

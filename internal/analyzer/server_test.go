@@ -84,15 +84,15 @@ func exchange(t *testing.T, a *Analyzer, request string) (status int, body strin
 		t.Fatal(err)
 	}
 	_ = conn.(*net.TCPConn).CloseWrite()
-	answers := bufio.NewReader(conn)
-	response, err := http.ReadResponse(answers, nil)
+	responses := bufio.NewReader(conn)
+	response, err := http.ReadResponse(responses, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer response.Body.Close()
 	content, _ := io.ReadAll(response.Body)
-	if rest, _ := io.ReadAll(answers); len(rest) > 0 {
-		t.Errorf("after the answer came %q", rest)
+	if rest, _ := io.ReadAll(responses); len(rest) > 0 {
+		t.Errorf("after the response came %q", rest)
 	}
 	return response.StatusCode, string(content)
 }
@@ -132,7 +132,7 @@ func TestSlowRequestGets408(t *testing.T) {
 
 func TestStopWaitsForInFlightPacket(t *testing.T) {
 	a, release := newStuckAnalyzer(t)
-	answer := sendTwice(t, a)
+	response := sendTwice(t, a)
 	stopped := make(chan error, 1)
 	go func() { stopped <- a.Stop(t.Context()) }()
 	for { // until the stop has begun
@@ -146,7 +146,7 @@ func TestStopWaitsForInFlightPacket(t *testing.T) {
 	if err := <-stopped; err != nil {
 		t.Error(err)
 	}
-	if got := <-answer; got.status != 200 {
+	if got := <-response; got.status != 200 {
 		t.Errorf("%d %s", got.status, got.body)
 	}
 	if got := a.Stats().Packets; got != 1 {
@@ -160,14 +160,14 @@ func TestStopWaitsForInFlightPacket(t *testing.T) {
 func TestStopAbortsAtDeadline(t *testing.T) {
 	a := newAnalyzer(t, func(c *Config) { c.ProcessingDelay = time.Minute })
 	a.Start()
-	answer := sendTwice(t, a)
+	response := sendTwice(t, a)
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 
 	if err := a.Stop(ended); !errors.Is(err, context.Canceled) {
 		t.Errorf("the error is %v", err)
 	}
-	if got := <-answer; got.status != 0 {
+	if got := <-response; got.status != 0 {
 		t.Errorf("the sender got %d", got.status)
 	}
 	if got := a.Stats().Packets; got != 0 {
@@ -186,27 +186,27 @@ func newStuckAnalyzer(t *testing.T) (a *Analyzer, release func()) {
 }
 
 // sendTwice sends a packet in two requests and returns when one is answered,
-// which must be as a duplicate: then the other is being processed. Its answer
+// which must be as a duplicate: then the other is being processed. Its response
 // comes on the channel, with status 0 for none.
-func sendTwice(t *testing.T, a *Analyzer) <-chan answer {
+func sendTwice(t *testing.T, a *Analyzer) <-chan response {
 	t.Helper()
-	answers := make(chan answer, 2)
+	responses := make(chan response, 2)
 	for range 2 {
 		go func() {
-			response, err := http.Post("http://"+a.Addr()+"/ingest", "", strings.NewReader(packetJSON("p", 1)))
+			resp, err := http.Post("http://"+a.Addr()+"/ingest", "", strings.NewReader(packetJSON("p", 1)))
 			if err != nil {
-				answers <- answer{}
+				responses <- response{}
 				return
 			}
-			defer response.Body.Close()
-			body, _ := io.ReadAll(response.Body)
-			answers <- answer{status: response.StatusCode, body: body}
+			defer resp.Body.Close()
+			body, _ := io.ReadAll(resp.Body)
+			responses <- response{status: resp.StatusCode, body: body}
 		}()
 	}
-	if first := <-answers; first.json(t)["duplicate"] != true {
+	if first := <-responses; first.json(t)["duplicate"] != true {
 		t.Errorf("the packet was processed twice: %s", first.body)
 	}
-	return answers
+	return responses
 }
 
 func TestStopWithoutStartFreesTheAddress(t *testing.T) {

@@ -190,15 +190,15 @@ func (s *Settings) isDeleted(ctx context.Context, bucket string) (bool, error) {
 	if err != nil {
 		return false, explain(err, bucket)
 	}
-	var answer struct {
+	var decoded struct {
 		Message *struct {
 			Header []byte `json:"hdrs"`
 		} `json:"message"`
 	}
-	if err := json.Unmarshal(response.Data, &answer); err != nil {
+	if err := json.Unmarshal(response.Data, &decoded); err != nil {
 		return false, explain(err, bucket)
 	}
-	return answer.Message != nil && bytes.Contains(answer.Message.Header, []byte("KV-Operation:")), nil
+	return decoded.Message != nil && bytes.Contains(decoded.Message.Header, []byte("KV-Operation:")), nil
 }
 
 // isBehindLocked reports whether a text that was read is older than the known one because the

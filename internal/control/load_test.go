@@ -56,14 +56,14 @@ func (l *load) end() {
 func (l *load) send(client *http.Client, address, id string, messages int) {
 	const message = `{"timestamp":1,"level":"INFO","message":"m"}`
 	body := fmt.Sprintf(`{"emitter_id":"e","packet_id":"%s","messages":[%s%s]}`, id, message, strings.Repeat(","+message, messages-1))
-	answer, err := client.Post("http://"+address+"/ingest", "application/json", bytes.NewReader([]byte(body)))
+	response, err := client.Post("http://"+address+"/ingest", "application/json", bytes.NewReader([]byte(body)))
 	if err != nil {
 		l.refuse(err.Error())
 		return
 	}
-	text, _ := io.ReadAll(answer.Body)
-	_ = answer.Body.Close()
-	if answer.StatusCode != http.StatusAccepted {
+	text, _ := io.ReadAll(response.Body)
+	_ = response.Body.Close()
+	if response.StatusCode != http.StatusAccepted {
 		l.refuse(string(text))
 		return
 	}

@@ -32,7 +32,7 @@ type Request struct {
 	drainDeadline time.Time // deadline of drains that the change starts; zero is the default
 }
 
-// Result is the answer to a change.
+// Result is the response to a change.
 type Result struct {
 	Revision  int64
 	DryRun    bool

@@ -24,16 +24,16 @@ func withChangeFlags(more ...string) []string {
 // waits for the drain that the change started.
 func (c *call) change(ctx context.Context, method, path string, query url.Values, body map[string]any) error {
 	before := c.shares(ctx)
-	answer, err := c.mutate(ctx, method, path, query, body)
+	response, err := c.mutate(ctx, method, path, query, body)
 	if err != nil {
 		return err
 	}
 	var change adminapi.Change
-	if err := answer.Decode(&change); err != nil {
+	if err := response.Decode(&change); err != nil {
 		return err
 	}
 	if c.json {
-		c.out.json(answer.Body)
+		c.out.json(response.Body)
 	} else {
 		c.out.change(change, before)
 	}
@@ -44,7 +44,7 @@ func (c *call) change(ctx context.Context, method, path string, query url.Values
 }
 
 // mutate makes a request that changes something, with the parameters of the flags.
-func (c *call) mutate(ctx context.Context, method, path string, query url.Values, body map[string]any) (adminclient.Answer, error) {
+func (c *call) mutate(ctx context.Context, method, path string, query url.Values, body map[string]any) (adminclient.Response, error) {
 	query, body = maps.Clone(query), maps.Clone(body)
 	if query == nil {
 		query = url.Values{}
@@ -68,8 +68,8 @@ func (c *call) mutate(ctx context.Context, method, path string, query url.Values
 	if body != nil {
 		r.Body = body
 	}
-	answer, err := c.client.Do(ctx, r)
-	return answer, c.report(err)
+	response, err := c.client.Do(ctx, r)
+	return response, c.report(err)
 }
 
 // report prints a refusal as JSON if the output is to be JSON.
@@ -200,16 +200,16 @@ func reload(ctx context.Context, c *call) error {
 }
 
 func upgrade(ctx context.Context, c *call) error {
-	answer, err := c.mutate(ctx, http.MethodPost, adminclient.Path("upgrade"), nil, nil)
+	response, err := c.mutate(ctx, http.MethodPost, adminclient.Path("upgrade"), nil, nil)
 	if err != nil {
 		return err
 	}
 	var result struct{ Detail string }
-	if err := answer.Decode(&result); err != nil {
+	if err := response.Decode(&result); err != nil {
 		return err
 	}
 	if c.json {
-		c.out.json(answer.Body)
+		c.out.json(response.Body)
 		return nil
 	}
 	c.out.line("%s", result.Detail)

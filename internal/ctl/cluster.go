@@ -21,7 +21,7 @@ func showCluster(ctx context.Context, c *call) error {
 	}
 	for _, d := range cluster.Distributors {
 		name, state := d.Name, d.State
-		if d.Answers {
+		if d.Responses {
 			name += " *"
 		}
 		if !d.Ready {

@@ -203,14 +203,14 @@ func revert(ctx context.Context, c *call) error {
 	return c.change(ctx, http.MethodDelete, path, nil, nil)
 }
 
-// showDocument returns the run of a command that prints an answer as it is, JSON indented.
+// showDocument returns the run of a command that prints a response as it is, JSON indented.
 func showDocument(path string) func(context.Context, *call) error {
 	return func(ctx context.Context, c *call) error {
-		answer, err := c.client.Do(ctx, adminclient.Request{Method: http.MethodGet, Path: adminclient.Path(path), Accept: "*/*"})
+		response, err := c.client.Do(ctx, adminclient.Request{Method: http.MethodGet, Path: adminclient.Path(path), Accept: "*/*"})
 		if err != nil {
 			return err
 		}
-		c.out.json(answer.Body)
+		c.out.json(response.Body)
 		return nil
 	}
 }

@@ -135,31 +135,31 @@ func (c *call) countDeadLetters(ctx context.Context, action string) (count int64
 }
 
 // selectDeadLetters posts the selection and prints how many it matched.
-func (c *call) selectDeadLetters(ctx context.Context, action, would, did string) (adminclient.Answer, error) {
+func (c *call) selectDeadLetters(ctx context.Context, action, would, did string) (adminclient.Response, error) {
 	body, err := c.selection(ctx, action)
 	if err != nil {
-		return adminclient.Answer{}, err
+		return adminclient.Response{}, err
 	}
 	if c.rate > 0 {
 		body["rate"] = c.rate
 	}
-	answer, err := c.mutate(ctx, http.MethodPost, adminclient.Path("dead-letters", action), nil, body)
+	response, err := c.mutate(ctx, http.MethodPost, adminclient.Path("dead-letters", action), nil, body)
 	if err != nil {
-		return answer, err
+		return response, err
 	}
 	var matched adminapi.Matched
-	if err := answer.Decode(&matched); err != nil {
-		return answer, err
+	if err := response.Decode(&matched); err != nil {
+		return response, err
 	}
 	switch {
 	case c.json:
-		c.out.json(answer.Body)
+		c.out.json(response.Body)
 	case c.dryRun:
 		c.out.line("%d dead letters would be %s. Nothing was changed, as this is a dry run.", matched.Matched, would)
 	default:
 		c.out.line("%d dead letters %s.", matched.Matched, did)
 	}
-	return answer, nil
+	return response, nil
 }
 
 func deleteDeadLetters(ctx context.Context, c *call) error {
@@ -168,12 +168,12 @@ func deleteDeadLetters(ctx context.Context, c *call) error {
 }
 
 func replayDeadLetters(ctx context.Context, c *call) error {
-	answer, err := c.selectDeadLetters(ctx, "replay", "sent again", "are being sent again")
+	response, err := c.selectDeadLetters(ctx, "replay", "sent again", "are being sent again")
 	if err != nil || c.dryRun {
 		return err
 	}
 	var replay adminapi.Replay
-	if err := answer.Decode(&replay); err != nil {
+	if err := response.Decode(&replay); err != nil {
 		return err
 	}
 	if c.wait {
@@ -200,16 +200,16 @@ func listReplays(ctx context.Context, c *call) error {
 }
 
 func cancelReplay(ctx context.Context, c *call) error {
-	answer, err := c.mutate(ctx, http.MethodDelete, adminclient.Path("dead-letters", "replays", c.args[0]), nil, nil)
+	response, err := c.mutate(ctx, http.MethodDelete, adminclient.Path("dead-letters", "replays", c.args[0]), nil, nil)
 	if err != nil {
 		return err
 	}
 	var replay adminapi.Replay
-	if err := answer.Decode(&replay); err != nil {
+	if err := response.Decode(&replay); err != nil {
 		return err
 	}
 	if c.json {
-		c.out.json(answer.Body)
+		c.out.json(response.Body)
 		return nil
 	}
 	c.out.replay(replay)

@@ -14,7 +14,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/printable"
 )
 
-// printer writes answers to a terminal, a file or a program. Nothing of them gets out as a
+// printer writes responses to a terminal, a file or a program. Nothing of them gets out as a
 // control character. It keeps the first error.
 type printer struct {
 	w   io.Writer

@@ -32,8 +32,8 @@ func TestPaused(t *testing.T) {
 	}
 }
 
-// reads are commands that read, each with its request, an answer and what it prints.
-var reads = []struct{ line, request, answer, want string }{
+// reads are commands that read, each with its request, a response and what it prints.
+var reads = []struct{ line, request, response, want string }{
 	{"status", "GET /v1/status", statusJSON, `degraded, ready: a2 is \x1b[31mdown
                PACKETS  MESSAGES
 accepted           100      5000
@@ -132,7 +132,7 @@ func TestReads(t *testing.T) {
 	for _, c := range reads {
 		server := admintest.New(t)
 		path, _, _ := strings.Cut(c.request, "?")
-		server.Answer(path, 200, c.answer)
+		server.Answer(path, 200, c.response)
 		out, errs, err := invoke(t, server, "", strings.Fields(c.line)...)
 		if got := server.Requests(true); err != nil || out != c.want || errs != "" || len(got) != 1 || got[0].Line != c.request {
 			t.Errorf("%s: %v, %+v\n%s%s", c.line, err, got, out, errs)

@@ -12,16 +12,16 @@ import (
 	"github.com/logstreamer/logstreamer/internal/adminclient"
 )
 
-// read reads an object. With -json it prints the answer and returns true.
+// read reads an object. With -json it prints the response and returns true.
 func (c *call) read(ctx context.Context, path string, query url.Values, into any) (printed bool, err error) {
-	answer, err := c.client.Do(ctx, adminclient.Request{Method: http.MethodGet, Path: path, Query: query})
+	response, err := c.client.Do(ctx, adminclient.Request{Method: http.MethodGet, Path: path, Query: query})
 	if err != nil {
 		return false, c.report(err)
 	}
 	if c.json {
-		c.out.json(answer.Body)
+		c.out.json(response.Body)
 	}
-	return c.json, answer.Decode(into)
+	return c.json, response.Decode(into)
 }
 
 func showStatus(ctx context.Context, c *call) error {

@@ -17,27 +17,27 @@ import (
 const (
 	// pollWait is how long one request waits for the end of an operation.
 	pollWait = 20 * time.Second
-	// unreachableLimit is how long an operation is waited for without an answer: a
+	// unreachableLimit is how long an operation is waited for without a response: a
 	// distributor that restarts continues its drains.
 	unreachableLimit = time.Minute
 	retryInterval    = time.Second
 )
 
-// await reads an operation until it has ended: ended decodes an answer and reports whether it has.
-func (c *call) await(ctx context.Context, path string, ended func(adminclient.Answer) (bool, error)) error {
+// await reads an operation until it has ended: ended decodes a response and reports whether it has.
+func (c *call) await(ctx context.Context, path string, ended func(adminclient.Response) (bool, error)) error {
 	r := adminclient.Request{Method: http.MethodGet, Path: path, Query: url.Values{"wait": {pollWait.String()}}, Wait: pollWait}
-	lastAnswer := time.Now()
+	lastResponse := time.Now()
 	for {
-		answer, err := c.client.Do(ctx, r)
+		response, err := c.client.Do(ctx, r)
 		var unreachable *adminclient.UnreachableError
 		switch {
 		case err == nil:
-			lastAnswer = time.Now()
-			if done, err := ended(answer); done || err != nil {
+			lastResponse = time.Now()
+			if done, err := ended(response); done || err != nil {
 				return err
 			}
 			continue
-		case !errors.As(err, &unreachable) || ctx.Err() != nil || time.Since(lastAnswer) > unreachableLimit:
+		case !errors.As(err, &unreachable) || ctx.Err() != nil || time.Since(lastResponse) > unreachableLimit:
 			return c.report(err)
 		}
 		c.progress("%v; trying again", err)
@@ -57,9 +57,9 @@ func (c *call) awaitDrain(ctx context.Context, operation string) error {
 	var drain adminapi.Drain
 	var body []byte
 	c.progress("waiting for drain %s", operation)
-	err := c.await(ctx, adminclient.Path("drains", operation), func(answer adminclient.Answer) (bool, error) {
-		drain, body = adminapi.Drain{}, answer.Body
-		err := answer.Decode(&drain)
+	err := c.await(ctx, adminclient.Path("drains", operation), func(response adminclient.Response) (bool, error) {
+		drain, body = adminapi.Drain{}, response.Body
+		err := response.Decode(&drain)
 		if err == nil && drain.Running {
 			left := drain.LeftVolume()
 			c.progress("%s still holds %d packets (%d messages); deadline %s", drain.Analyzer, left.Packets, left.Messages, clock(drain.Deadline))
@@ -112,9 +112,9 @@ func (c *call) awaitReplay(ctx context.Context, id string) error {
 	var replay adminapi.Replay
 	var body []byte
 	c.progress("waiting for replay %s", id)
-	err := c.await(ctx, adminclient.Path("dead-letters", "replays", id), func(answer adminclient.Answer) (bool, error) {
-		replay, body = adminapi.Replay{}, answer.Body
-		err := answer.Decode(&replay)
+	err := c.await(ctx, adminclient.Path("dead-letters", "replays", id), func(response adminclient.Response) (bool, error) {
+		replay, body = adminapi.Replay{}, response.Body
+		err := response.Decode(&replay)
 		if under := replay.State == "running" || replay.State == "waiting"; !under || err != nil {
 			return true, err
 		}

@@ -64,7 +64,7 @@ func answerElasticsearch(w http.ResponseWriter, r *http.Request, taken func(stri
 		_, _ = io.WriteString(w, `{"version":{"number":"8.17.0"}}`) // the client sees what is missing
 		return
 	}
-	answer := []byte(`{"errors":false,"items":[`)
+	response := []byte(`{"errors":false,"items":[`)
 	lines := bufio.NewReader(r.Body)
 	for n := 0; ; n++ {
 		line, err := lines.ReadBytes('\n')
@@ -80,9 +80,9 @@ func answerElasticsearch(w http.ResponseWriter, r *http.Request, taken func(stri
 			return
 		}
 		taken(document.Message)
-		answer = append(answer, `{"create":{"status":201}},`...)
+		response = append(response, `{"create":{"status":201}},`...)
 	}
-	_, _ = w.Write(append(bytes.TrimSuffix(answer, []byte(",")), `]}`...)) // the client sees what is missing
+	_, _ = w.Write(append(bytes.TrimSuffix(response, []byte(",")), `]}`...)) // the client sees what is missing
 }
 
 // answerLoki reads logproto.PushRequest, snappy-compressed.

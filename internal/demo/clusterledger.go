@@ -67,7 +67,7 @@ func printClusterLedger(out io.Writer, l clusterLedger) error {
 }
 
 // missing returns the accepted packets that did not arrive, and those that arrived although
-// they were not accepted: their emitter got no answer, and was stopped before it sent them
+// they were not accepted: their emitter got no response, and was stopped before it sent them
 // again.
 func (l clusterLedger) missing() (missing, more int64) {
 	difference := l.emitters.Packets.Accepted - l.arrived.numbers

@@ -59,7 +59,7 @@ func TestClusterLedgerDoesNotBalance(t *testing.T) {
 	}
 }
 
-// A packet whose emitter got no answer, and was interrupted, may have arrived.
+// A packet whose emitter got no response, and was interrupted, may have arrived.
 func TestClusterLedgerOfUnanswered(t *testing.T) {
 	l := balancedCluster()
 	l.emitters.Packets.Generated, l.emitters.Packets.Left = 101, 1

@@ -45,8 +45,8 @@ func eventually(t *testing.T, what string, condition func() bool) {
 	}
 }
 
-// answer returns the body of an answer of the console's server.
-func answer(t *testing.T, method, url, body string) string {
+// answer returns the body of a response of the console's server.
+func exchange(t *testing.T, method, url, body string) string {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
 	if err != nil {
@@ -78,18 +78,18 @@ func TestConsole(t *testing.T) {
 	address := regexp.MustCompile(`console (http://\S+)/`)
 	eventually(t, "the console's address is not printed", func() bool { return address.MatchString(out.String()) })
 	url := address.FindStringSubmatch(out.String())[1]
-	if page := answer(t, "GET", url+"/", ""); !strings.Contains(page, "data-demo") {
+	if page := exchange(t, "GET", url+"/", ""); !strings.Contains(page, "data-demo") {
 		t.Errorf("the page is not that of a demo: %s", page)
 	}
-	answer(t, "POST", url+"/v1/demo/analyzer-1", `{"action":"stop"}`)
+	exchange(t, "POST", url+"/v1/demo/analyzer-1", `{"action":"stop"}`)
 	healthy := regexp.MustCompile(`"healthy":(true|false)`)
 	state := func(want string) func() bool {
 		return func() bool {
-			return healthy.FindStringSubmatch(answer(t, "GET", url+"/v1/analyzers/analyzer-1", ""))[1] == want
+			return healthy.FindStringSubmatch(exchange(t, "GET", url+"/v1/analyzers/analyzer-1", ""))[1] == want
 		}
 	}
 	eventually(t, "the analyzer is not stopped", state("false"))
-	answer(t, "POST", url+"/v1/demo/analyzer-1", `{"action":"start"}`)
+	exchange(t, "POST", url+"/v1/demo/analyzer-1", `{"action":"start"}`)
 	eventually(t, "the analyzer does not return", state("true"))
 	interrupt()
 	if err := <-done; err != nil || !strings.Contains(out.String(), "It balances.") {

@@ -104,7 +104,7 @@ func (s *natsServer) stored(ctx context.Context) (envelopes int64, err error) {
 // streamPrefix is what the names of the distributors' streams begin with.
 const streamPrefix = "DEMO"
 
-// get asks a server of the demo, and decodes its answer unless into is nil.
+// get asks a server of the demo, and decodes its response unless into is nil.
 func get(ctx context.Context, url string, into any) error {
 	const timeout = time.Second
 	ctx, cancel := context.WithTimeout(ctx, timeout)

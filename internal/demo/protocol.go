@@ -213,12 +213,12 @@ func (r *forwardRequest) send(ctx context.Context, messages []numbered) error {
 	}
 	data = appendText(appendText(append(data, 0x81), "chunk"), chunk)
 	want := appendText(appendText([]byte{0x81}, "ack"), chunk)
-	answer := make([]byte, len(want))
+	response := make([]byte, len(want))
 	if _, err = conn.Write(data); err == nil {
-		_, err = io.ReadFull(conn, answer)
+		_, err = io.ReadFull(conn, response)
 	}
-	if err == nil && !bytes.HasSuffix(answer, []byte(chunk)) {
-		err = fmt.Errorf("%w: the answer is %q", errRefused, answer)
+	if err == nil && !bytes.HasSuffix(response, []byte(chunk)) {
+		err = fmt.Errorf("%w: the answer is %q", errRefused, response)
 	}
 	if err != nil {
 		r.close()

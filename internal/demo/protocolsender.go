@@ -20,7 +20,7 @@ type protocolSender struct {
 	sent     atomic.Int64 // messages that were given a number
 	accepted atomic.Int64 // messages
 	requests atomic.Int64 // accepted
-	refused  atomic.Int64 // requests, refused or without an answer, each of which was sent again
+	refused  atomic.Int64 // requests, refused or without a response, each of which was sent again
 }
 
 const (

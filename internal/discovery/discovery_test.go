@@ -73,8 +73,8 @@ func TestResolve(t *testing.T) {
 		{Group{Service, "_even._tcp.test"}, "a.test:1=0.5 a.test:2=0.5", time.Minute},
 		{Group{Service, "_none._tcp.test"}, "_none._tcp.test: the name has no addresses", 0},
 	} {
-		answer, err := r.Resolve(t.Context(), c.group, nil)
-		got, ttl := text(answer.Members), answer.TTL
+		response, err := r.Resolve(t.Context(), c.group, nil)
+		got, ttl := text(response.Members), response.TTL
 		if err != nil {
 			got = err.Error()
 		}
@@ -84,15 +84,15 @@ func TestResolve(t *testing.T) {
 	}
 }
 
-// A large answer does not fit into a datagram, so that it is asked for by TCP; one that does not come is
+// A large response does not fit into a datagram, so that it is asked for by TCP; one that does not come is
 // an error.
 func TestResolveManyOrNone(t *testing.T) {
 	server := dnstest.New(t)
 	server.Set("many.test", addresses(2*maxMembers)...)
 	r := NewResolver(server.Address)
-	answer, err := r.Resolve(t.Context(), Group{Host, "many.test"}, nil)
-	if err != nil || len(answer.Members) != maxMembers || answer.Beyond != maxMembers || math.Abs(answer.Members[0].Part*maxMembers-1) > 1e-9 {
-		t.Errorf("%d members, %d beyond, %v", len(answer.Members), answer.Beyond, err)
+	response, err := r.Resolve(t.Context(), Group{Host, "many.test"}, nil)
+	if err != nil || len(response.Members) != maxMembers || response.Beyond != maxMembers || math.Abs(response.Members[0].Part*maxMembers-1) > 1e-9 {
+		t.Errorf("%d members, %d beyond, %v", len(response.Members), response.Beyond, err)
 	}
 	server.Fail(dns.RcodeServerFailure)
 	if _, err := r.Resolve(t.Context(), Group{Host, "a.test"}, nil); err == nil || !strings.Contains(err.Error(), "SERVFAIL") {
@@ -102,7 +102,7 @@ func TestResolveManyOrNone(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	if _, err := r.Resolve(ctx, Group{Host, "a.test"}, nil); err == nil {
-		t.Error("a server that is silent gives an answer")
+		t.Error("a server that is silent gives a response")
 	}
 }
 
@@ -126,13 +126,13 @@ func TestOneFamilyFails(t *testing.T) {
 	} {
 		server.Set("a.test", c.records...)
 		server.FailIf(c.code, ofType(c.kind))
-		answer, err := r.Resolve(t.Context(), group, known)
-		got := fmt.Sprintf("%s, incomplete: %v", text(answer.Members), answer.Incomplete)
+		response, err := r.Resolve(t.Context(), group, known)
+		got := fmt.Sprintf("%s, incomplete: %v", text(response.Members), response.Incomplete)
 		if err != nil {
 			got = err.Error()
 		}
-		if got != c.want || answer.Incomplete != nil && answer.TTL != minTTL {
-			t.Errorf("%v %d: %s for %v, want %s", c.records, c.kind, got, answer.TTL, c.want)
+		if got != c.want || response.Incomplete != nil && response.TTL != minTTL {
+			t.Errorf("%v %d: %s for %v, want %s", c.records, c.kind, got, response.TTL, c.want)
 		}
 	}
 }
@@ -160,9 +160,9 @@ func TestSearchDomains(t *testing.T) {
 			host, port, err := net.SplitHostPort(server.Address)
 			return &dns.ClientConfig{Servers: []string{host}, Port: port, Search: strings.Fields(c.search), Ndots: 1}, err
 		}
-		answers, err := r.query(t.Context(), c.name, dns.TypeA, dns.TypeAAAA)
+		results, err := r.query(t.Context(), c.name, dns.TypeA, dns.TypeAAAA)
 		var f found
-		for _, one := range answers {
+		for _, one := range results {
 			f.add(one.records)
 		}
 		var hosts []string
@@ -274,7 +274,7 @@ func TestWatcher(t *testing.T) {
 	w.Refresh()
 	next("ok 127.0.0.2:=0.5 127.0.0.3:=0.5, has 127.0.0.2:=0.5 127.0.0.3:=0.5")
 	if none, partial := w.Failures(); none < 3 || partial < 1 {
-		t.Errorf("%d queries without an answer, %d with half of one", none, partial)
+		t.Errorf("%d queries without a response, %d with half of one", none, partial)
 	}
 	w.Watch(ctx, nil)
 	w.Watch(ctx, []Group{group})

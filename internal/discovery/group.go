@@ -1,6 +1,6 @@
 // Package discovery finds the members of groups of analyzers. Of a group that a name in DNS
 // stands for they are the addresses of a host, or the servers of a service: a Resolver queries DNS;
-// a Watcher repeats the query whenever an answer has expired and keeps the last good one. Of a
+// a Watcher repeats the query whenever a response has expired and keeps the last good one. Of a
 // group that analyzers join themselves they are those that have Leases.
 package discovery
 

@@ -24,9 +24,9 @@ const (
 	queryTimeout = 2 * time.Second
 	// resolveTimeout bounds all queries for one group.
 	resolveTimeout = 15 * time.Second
-	// maxMembers bounds a group; the answer's order does not decide which are taken.
+	// maxMembers bounds a group; the response's order does not decide which are taken.
 	maxMembers = 256
-	// maxMessage is the maximum size of an answer by UDP that queries announce (RFC 9715).
+	// maxMessage is the maximum size of a response by UDP that queries announce (RFC 9715).
 	maxMessage = 1400
 )
 
@@ -53,27 +53,27 @@ func NewResolver(server string) *Resolver {
 	return r
 }
 
-// errNoMembers is an answer without records.
+// errNoMembers is a response without records.
 var errNoMembers = errors.New("the name has no addresses")
 
-// errNotFound is the answer that a name does not exist.
+// errNotFound is the response that a name does not exist.
 var errNotFound = errors.New("the name does not exist")
 
-// Answer is the answer of name servers about a group.
-type Answer struct {
+// Response is the response of name servers about a group.
+type Response struct {
 	// Members are sorted, at least one; Beyond is how many there are besides, which are too many.
 	Members []Member
 	Beyond  int
 	// TTL is for how long they hold.
 	TTL time.Duration
-	// Incomplete is why there is no answer for one family of addresses, whose members are those
+	// Incomplete is why there is no response for one family of addresses, whose members are those
 	// known before; nil if both were answered.
 	Incomplete error
 }
 
-// Resolve returns the members of a group. Known are the members of the last answer: if name
+// Resolve returns the members of a group. Known are the members of the last response: if name
 // servers answer for one family of addresses alone, those of the other one stay.
-func (r *Resolver) Resolve(ctx context.Context, g Group, known []Member) (Answer, error) {
+func (r *Resolver) Resolve(ctx context.Context, g Group, known []Member) (Response, error) {
 	ctx, cancel := context.WithTimeout(ctx, resolveTimeout)
 	defer cancel()
 	var found found
@@ -87,7 +87,7 @@ func (r *Resolver) Resolve(ctx context.Context, g Group, known []Member) (Answer
 		err = errNoMembers
 	}
 	if err != nil {
-		return Answer{}, fmt.Errorf("%s: %w", g.Name, err)
+		return Response{}, fmt.Errorf("%s: %w", g.Name, err)
 	}
 	members := found.members
 	slices.SortFunc(members, func(a, b Member) int {
@@ -95,11 +95,11 @@ func (r *Resolver) Resolve(ctx context.Context, g Group, known []Member) (Answer
 	})
 	members = slices.CompactFunc(members, func(a, b Member) bool { return a.Host == b.Host && a.Port == b.Port })
 	taken := min(len(members), maxMembers)
-	answer := Answer{Members: parted(members[:taken]), Beyond: len(members) - taken, TTL: min(max(found.ttl, minTTL), maxTTL)}
+	response := Response{Members: parted(members[:taken]), Beyond: len(members) - taken, TTL: min(max(found.ttl, minTTL), maxTTL)}
 	if found.incomplete != nil {
-		answer.TTL, answer.Incomplete = minTTL, fmt.Errorf("%s: %w", g.Name, found.incomplete)
+		response.TTL, response.Incomplete = minTTL, fmt.Errorf("%s: %w", g.Name, found.incomplete)
 	}
-	return answer, nil
+	return response, nil
 }
 
 // parted makes the parts sum to 1.
@@ -114,7 +114,7 @@ func parted(members []Member) []Member {
 	return members
 }
 
-// found is the answer of the servers about a name.
+// found is the response of the servers about a name.
 type found struct {
 	members    []Member
 	ttl        time.Duration
@@ -127,15 +127,15 @@ func (r *Resolver) host(ctx context.Context, name string, known []Member) (found
 	if address, err := netip.ParseAddr(name); err == nil {
 		return found{members: []Member{{Host: address.Unmap().String(), Part: 1}}, ttl: maxTTL}, nil
 	}
-	answers, err := r.query(ctx, name, dns.TypeA, dns.TypeAAAA)
+	results, err := r.query(ctx, name, dns.TypeA, dns.TypeAAAA)
 	if err != nil {
 		return r.hosts(ctx, name, err)
 	}
 	f := found{ttl: maxTTL}
-	for _, one := range answers {
+	for _, one := range results {
 		f.add(one.records)
 	}
-	for _, one := range answers {
+	for _, one := range results {
 		switch {
 		case one.err == nil || errors.Is(one.err, errNotFound):
 			continue
@@ -181,7 +181,7 @@ func ofFamily(members []Member, kind uint16) (of []Member) {
 	return of
 }
 
-// hosts uses the resolver of the system, which reads /etc/hosts, too. Without an answer from
+// hosts uses the resolver of the system, which reads /etc/hosts, too. Without a response from
 // there the error is that of the name servers.
 func (r *Resolver) hosts(ctx context.Context, name string, failure error) (found, error) {
 	if len(r.servers) > 0 {
@@ -201,11 +201,11 @@ func (r *Resolver) hosts(ctx context.Context, name string, failure error) (found
 // service returns the servers of the best priority. One with the weight 0 gets little next to
 // others (RFC 2782), so that it counts as a tenth of 1.
 func (r *Resolver) service(ctx context.Context, name string) (found, error) {
-	answers, err := r.query(ctx, name, dns.TypeSRV)
+	results, err := r.query(ctx, name, dns.TypeSRV)
 	if err != nil {
 		return found{}, err
 	}
-	records := answers[0].records
+	records := results[0].records
 	best := uint16(0xffff)
 	for _, record := range records {
 		if srv, ok := record.(*dns.SRV); ok && srv.Target != "." {
@@ -224,18 +224,18 @@ func (r *Resolver) service(ctx context.Context, name string) (found, error) {
 	return f, nil
 }
 
-// answered is the answer of the servers about one type of records of a name.
-type answered struct {
+// answered is the response of the servers about one type of records of a name.
+type lookupResult struct {
 	kind    uint16
 	records []dns.RR
 	err     error // unless the type exists
 }
 
 // query queries types of records for the first of the names that search domains make
-// of a name. There is an answer for each type, at least one of them without an error. A name for
+// of a name. There is a response for each type, at least one of them without an error. A name for
 // which servers fail is passed over, as system resolvers do; with servers that do not answer
 // there is no further name.
-func (r *Resolver) query(ctx context.Context, name string, kinds ...uint16) ([]answered, error) {
+func (r *Resolver) query(ctx context.Context, name string, kinds ...uint16) ([]lookupResult, error) {
 	servers, names := r.servers, []string{dns.Fqdn(name)}
 	if len(servers) == 0 {
 		config, err := r.system()
@@ -249,13 +249,13 @@ func (r *Resolver) query(ctx context.Context, name string, kinds ...uint16) ([]a
 	}
 	failure := errNotFound
 	for _, full := range names {
-		answers := r.lookUpAll(ctx, servers, full, kinds)
-		unknown := slices.ContainsFunc(answers, func(one answered) bool { return errors.Is(one.err, errNotFound) })
-		if slices.ContainsFunc(answers, func(one answered) bool { return one.err == nil }) {
-			return answers, nil
+		results := r.lookUpAll(ctx, servers, full, kinds)
+		unknown := slices.ContainsFunc(results, func(one lookupResult) bool { return errors.Is(one.err, errNotFound) })
+		if slices.ContainsFunc(results, func(one lookupResult) bool { return one.err == nil }) {
+			return results, nil
 		}
 		if !unknown {
-			failure = answers[0].err
+			failure = results[0].err
 		}
 		if errors.As(failure, new(net.Error)) {
 			break
@@ -265,17 +265,17 @@ func (r *Resolver) query(ctx context.Context, name string, kinds ...uint16) ([]a
 }
 
 // lookUpAll looks up types of records at once.
-func (r *Resolver) lookUpAll(ctx context.Context, servers []string, name string, kinds []uint16) []answered {
-	answers := make([]answered, len(kinds))
+func (r *Resolver) lookUpAll(ctx context.Context, servers []string, name string, kinds []uint16) []lookupResult {
+	results := make([]lookupResult, len(kinds))
 	var lookUps sync.WaitGroup
 	for i, kind := range kinds {
 		lookUps.Go(func() {
 			records, err := r.lookUp(ctx, servers, name, kind)
-			answers[i] = answered{kind, records, err}
+			results[i] = lookupResult{kind, records, err}
 		})
 	}
 	lookUps.Wait()
-	return answers
+	return results
 }
 
 // lookUp queries the servers one after the other until one answers that the name exists, or that it
@@ -285,26 +285,26 @@ func (r *Resolver) lookUp(ctx context.Context, servers []string, name string, ki
 	question.SetEdns0(maxMessage, false)
 	err = errors.New("there is no name server")
 	for _, server := range servers {
-		var answer *dns.Msg
-		if answer, err = r.exchange(ctx, question, server); err != nil {
+		var response *dns.Msg
+		if response, err = r.exchange(ctx, question, server); err != nil {
 			continue
 		}
-		switch answer.Rcode {
+		switch response.Rcode {
 		case dns.RcodeSuccess:
-			return answer.Answer, nil
+			return response.Answer, nil
 		case dns.RcodeNameError:
 			return nil, errNotFound
 		}
-		err = fmt.Errorf("the name server %s answers %s", server, dns.RcodeToString[answer.Rcode])
+		err = fmt.Errorf("the name server %s answers %s", server, dns.RcodeToString[response.Rcode])
 	}
 	return nil, err
 }
 
-// exchange sends a query by UDP, and by TCP if the answer is truncated.
+// exchange sends a query by UDP, and by TCP if the response is truncated.
 func (r *Resolver) exchange(ctx context.Context, question *dns.Msg, server string) (*dns.Msg, error) {
-	answer, _, err := r.udp.ExchangeContext(ctx, question, server)
-	if err == nil && answer.Truncated {
-		answer, _, err = r.tcp.ExchangeContext(ctx, question, server)
+	response, _, err := r.udp.ExchangeContext(ctx, question, server)
+	if err == nil && response.Truncated {
+		response, _, err = r.tcp.ExchangeContext(ctx, question, server)
 	}
-	return answer, err
+	return response, err
 }

@@ -29,17 +29,17 @@ const (
 )
 
 // outcomeOf returns the outcome and why it is not complete.
-func outcomeOf(answer Answer, err error) (outcome, error) {
+func outcomeOf(response Response, err error) (outcome, error) {
 	switch {
 	case err != nil:
 		return failed, err
-	case answer.Incomplete != nil:
-		return incomplete, answer.Incomplete
+	case response.Incomplete != nil:
+		return incomplete, response.Incomplete
 	}
 	return complete, nil
 }
 
-// Watcher queries the members of groups, and again when the answer has expired. What it
+// Watcher queries the members of groups, and again when the response has expired. What it
 // found stays when a group cannot be resolved, or has no members, any more. It may be used
 // concurrently.
 type Watcher struct {
@@ -54,7 +54,7 @@ type Watcher struct {
 
 // watched is a group that a goroutine queries.
 type watched struct {
-	members []Member // the last good answer
+	members []Member // the last good response
 	beyond  int      // of that
 	last    outcome
 	stop    context.CancelFunc
@@ -69,7 +69,7 @@ func NewWatcher(resolver *Resolver, onChange func(Change)) *Watcher {
 	return &Watcher{resolver: resolver, onChange: onChange, groups: make(map[Group]*watched)}
 }
 
-// Members returns the last good answer for a group, which the caller must not change.
+// Members returns the last good response for a group, which the caller must not change.
 func (w *Watcher) Members(g Group) []Member {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -79,8 +79,8 @@ func (w *Watcher) Members(g Group) []Member {
 	return nil
 }
 
-// Resolve queries groups that are not known yet and waits for the answers until ctx ends. Watch
-// repeats the queries without an answer. It does not call onChange.
+// Resolve queries groups that are not known yet and waits for the responses until ctx ends. Watch
+// repeats the queries without a response. It does not call onChange.
 func (w *Watcher) Resolve(ctx context.Context, groups []Group) {
 	var asked sync.WaitGroup
 	for _, g := range groups {
@@ -88,14 +88,14 @@ func (w *Watcher) Resolve(ctx context.Context, groups []Group) {
 			continue
 		}
 		asked.Go(func() {
-			answer, err := w.resolve(ctx, g)
+			response, err := w.resolve(ctx, g)
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			if w.groups[g] == nil {
 				w.groups[g] = newWatched()
 			}
 			if err == nil && w.groups[g].members == nil {
-				w.groups[g].members = answer.Members
+				w.groups[g].members = response.Members
 			}
 		})
 	}
@@ -128,18 +128,18 @@ func (w *Watcher) Watch(ctx context.Context, groups []Group) {
 	}
 }
 
-// Failures returns how many queries had no answer, and how many had one for one family of
+// Failures returns how many queries had no response, and how many had one for one family of
 // addresses alone.
 func (w *Watcher) Failures() (none, partial uint64) {
 	return w.counts[failed].Load(), w.counts[incomplete].Load()
 }
 
 // resolve queries a group and counts the outcome.
-func (w *Watcher) resolve(ctx context.Context, g Group) (Answer, error) {
-	answer, err := w.resolver.Resolve(ctx, g, w.Members(g))
-	of, _ := outcomeOf(answer, err)
+func (w *Watcher) resolve(ctx context.Context, g Group) (Response, error) {
+	response, err := w.resolver.Resolve(ctx, g, w.Members(g))
+	of, _ := outcomeOf(response, err)
 	w.counts[of].Add(1)
-	return answer, err
+	return response, err
 }
 
 // Refresh queries all groups at once.
@@ -167,32 +167,32 @@ func (w *Watcher) watch(ctx context.Context, g Group, one *watched) {
 		case <-one.refresh:
 		case <-timer.C:
 		}
-		answer, err := w.resolve(ctx, g)
+		response, err := w.resolve(ctx, g)
 		if ctx.Err() != nil {
 			return
 		}
-		if change, changed := w.update(g, one, answer, err); changed {
+		if change, changed := w.update(g, one, response, err); changed {
 			w.onChange(change)
 		}
-		timer.Reset(max(answer.TTL, minTTL))
+		timer.Reset(max(response.TTL, minTTL))
 	}
 }
 
-// update notes an answer and reports whether that changes anything.
-func (w *Watcher) update(g Group, one *watched, answer Answer, err error) (change Change, changed bool) {
+// update notes a response and reports whether that changes anything.
+func (w *Watcher) update(g Group, one *watched, response Response, err error) (change Change, changed bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	last, reason := outcomeOf(answer, err)
+	last, reason := outcomeOf(response, err)
 	change = Change{Group: g, Err: reason}
 	changed = one.last != last
 	one.last = last
 	if last == failed {
 		return change, changed
 	}
-	changed = changed || one.beyond != answer.Beyond
-	one.beyond, change.Beyond = answer.Beyond, answer.Beyond
-	if !slices.Equal(answer.Members, one.members) {
-		one.members, change.Members, changed = answer.Members, answer.Members, true
+	changed = changed || one.beyond != response.Beyond
+	one.beyond, change.Beyond = response.Beyond, response.Beyond
+	if !slices.Equal(response.Members, one.members) {
+		one.members, change.Members, changed = response.Members, response.Members, true
 	}
 	return change, changed
 }

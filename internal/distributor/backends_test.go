@@ -105,7 +105,7 @@ type fakeBackend struct {
 	mu     sync.Mutex // guards the fields below
 	bodies [][]byte
 	tokens []string
-	status int // the status of answers, unless 0
+	status int // the status of responses, unless 0
 }
 
 func newFakeBackend(t *testing.T, kind string) *fakeBackend {

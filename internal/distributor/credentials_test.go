@@ -170,7 +170,7 @@ func (p *pki) use(c *Config) {
 }
 
 // sendTo returns the status of a packet over a new connection with the client's certificate, or 0
-// without an answer.
+// without a response.
 func (p *pki) sendTo(s *system, token string) int {
 	p.Helper()
 	client, err := tls.LoadX509KeyPair(p.at("client.crt"), p.at("client.key"))

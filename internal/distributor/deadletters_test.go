@@ -141,10 +141,10 @@ func TestDeadLetterOfATokenIsSentAgain(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		answer, _ := io.ReadAll(response.Body)
+		text, _ := io.ReadAll(response.Body)
 		_ = response.Body.Close()
-		if response.StatusCode != http.StatusAccepted || strings.Contains(string(answer), "duplicate") {
-			t.Fatalf("the packet is answered %d %s", response.StatusCode, answer)
+		if response.StatusCode != http.StatusAccepted || strings.Contains(string(text), "duplicate") {
+			t.Fatalf("the packet is answered %d %s", response.StatusCode, text)
 		}
 		until(t, "the packet is a dead letter", func() bool { return s.Status().DeadLettered.Packets == n+1 })
 	}

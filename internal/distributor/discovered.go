@@ -130,7 +130,7 @@ func (d *Distributor) resolve(ctx context.Context, config Config, limit time.Dur
 	d.discovery.Resolve(ctx, groups)
 }
 
-// RefreshGroups queries the members of groups at once, instead of at the expiry of the last answer.
+// RefreshGroups queries the members of groups at once, instead of at the expiry of the last response.
 // It may be called concurrently after Start.
 func (d *Distributor) RefreshGroups() { d.discovery.Refresh() }
 

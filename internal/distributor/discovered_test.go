@@ -127,7 +127,7 @@ func checkGroup(t *testing.T, s *system, members int) {
 	}
 }
 
-// The members stay when the group cannot be resolved, or when its answer is empty.
+// The members stay when the group cannot be resolved, or when its response is empty.
 func TestGroupThatCannotBeResolved(t *testing.T) {
 	p := newPool(t, 2)
 	p.scale(2)

@@ -28,12 +28,12 @@ func (s *system) sendAll(t *testing.T, bodies []string) (duplicates int) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		answer, err := io.ReadAll(response.Body)
+		text, err := io.ReadAll(response.Body)
 		response.Body.Close()
 		if err != nil || response.StatusCode != http.StatusAccepted {
-			t.Fatalf("answered %d %s: %v", response.StatusCode, answer, err)
+			t.Fatalf("answered %d %s: %v", response.StatusCode, text, err)
 		}
-		if strings.Contains(string(answer), `"duplicate":true`) {
+		if strings.Contains(string(text), `"duplicate":true`) {
 			duplicates++
 		}
 	}

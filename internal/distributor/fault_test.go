@@ -110,7 +110,7 @@ func TestThrottlingAnalyzer(t *testing.T) {
 	defer end()
 	until(t, "the analyzer is paused", func() bool { return s.Status().Analyzers[0].Health == "pausing" })
 	until(t, "the analyzer is not eligible", func() bool { return s.Status().Analyzers[0].Effective == 0 })
-	// A second request may have been in flight when the first answer came.
+	// A second request may have been in flight when the first response came.
 	until(t, "no request is in flight", func() bool { return s.Status().Analyzers[0].InFlight.Packets == 0 })
 	requests, accepted := analyzers[0].Requests(), s.acceptedPackets()
 	until(t, "traffic continues", func() bool { return s.acceptedPackets() > accepted+150 })

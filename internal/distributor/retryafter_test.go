@@ -170,16 +170,16 @@ func (b burst) run(t *testing.T, constant time.Duration) (took time.Duration, re
 func post(t *testing.T, protocol *native.Protocol, emitter, id string) (wait time.Duration, accepted bool) {
 	body := fmt.Sprintf(`{"emitter_id":"%s","packet_id":"%s","messages":[{"timestamp":1,"level":"INFO","message":"m"}]}`, emitter, id)
 	head := http1.Head{Method: []byte("POST"), Target: []byte("/ingest"), Length: int64(len(body))}
-	var answer http1.Response
-	protocol.Handle(server.NewRequest(&head, strings.NewReader(body), netip.Addr{}, time.Now()), &answer)
-	if answer.Status == http.StatusAccepted {
+	var response http1.Response
+	protocol.Handle(server.NewRequest(&head, strings.NewReader(body), netip.Addr{}, time.Now()), &response)
+	if response.Status == http.StatusAccepted {
 		return 0, true
 	}
-	if answer.RetryAfter == 0 {
-		t.Errorf("%d %s", answer.Status, answer.Body)
+	if response.RetryAfter == 0 {
+		t.Errorf("%d %s", response.Status, response.Body)
 		return time.Hour, false
 	}
-	return time.Duration(answer.RetryAfter) * time.Second, false
+	return time.Duration(response.RetryAfter) * time.Second, false
 }
 
 // times runs a burst several times and returns the sums, as the order of simultaneous emitters is

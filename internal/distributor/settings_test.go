@@ -47,7 +47,7 @@ func (l *live) refuses(text string, change func(*Config)) {
 	}
 }
 
-// answers sends a packet and checks the answer.
+// answers sends a packet and checks the response.
 func (l *live) answers(status int, text string, messages int) {
 	l.t.Helper()
 	if got, header, body := l.send(messages); got != status || !strings.Contains(body, text) || status == 503 && header.Get("Retry-After") == "" {

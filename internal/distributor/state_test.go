@@ -185,13 +185,13 @@ func wantCondition(t *testing.T, d *Distributor, state state, reason string) {
 	t.Helper()
 	time.Sleep(2 * stateInterval)
 	var health struct{ State, Reason string }
-	var answer http1.Response
-	d.health(&answer)
-	if err := json.Unmarshal(answer.Body, &health); err != nil || health.State != state.String() || health.Reason != reason {
+	var response http1.Response
+	d.health(&response)
+	if err := json.Unmarshal(response.Body, &health); err != nil || health.State != state.String() || health.Reason != reason {
 		t.Errorf("/health says %v %+v, want %v: %s", err, health, state, reason)
 	}
-	d.ready(&answer)
-	if body := string(answer.Body); answer.Status == 200 && state != stateNormal && !strings.Contains(body, reason) {
+	d.ready(&response)
+	if body := string(response.Body); response.Status == 200 && state != stateNormal && !strings.Contains(body, reason) {
 		t.Errorf("/readyz says %s, want %s", body, reason)
 	}
 }

@@ -46,11 +46,11 @@ func TestStreamInputs(t *testing.T) {
 		t.Fatal(err)
 	}
 	conns = append(conns, beat)
-	var answer [1]byte
-	if _, err := beat.Write(answer[:]); err != nil {
+	var response [1]byte
+	if _, err := beat.Write(response[:]); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := beat.Read(answer[:]); err != nil {
+	if _, err := beat.Read(response[:]); err != nil {
 		t.Error(err)
 	}
 	if left, err := s.Stop(t.Context()); err != nil || left.Packets > 0 {

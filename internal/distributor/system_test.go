@@ -26,9 +26,9 @@ type system struct {
 
 	packets atomic.Int64 // number of created packets
 
-	mu       sync.Mutex
-	accepted map[string]int // messages, by packet id
-	answers  map[int]int    // how often each status was answered
+	mu        sync.Mutex
+	accepted  map[string]int // messages, by packet id
+	responses map[int]int    // how often each status was answered
 }
 
 // quick returns a configuration with short times.
@@ -78,7 +78,7 @@ func startAlone(t testing.TB, config Config) *system {
 	transport := &http.Transport{}
 	s := &system{
 		Distributor: d, client: &http.Client{Transport: transport},
-		accepted: make(map[string]int), answers: make(map[int]int),
+		accepted: make(map[string]int), responses: make(map[int]int),
 	}
 	t.Cleanup(func() {
 		transport.CloseIdleConnections()
@@ -129,18 +129,18 @@ func (s *system) sendOver(client *http.Client, sizes ...int) (status int, header
 		return 0, nil, err.Error()
 	}
 	defer response.Body.Close()
-	answer, _ := io.ReadAll(response.Body)
+	content, _ := io.ReadAll(response.Body)
 	if response.StatusCode != http.StatusAccepted {
 		accepted = nil
 	}
 	s.note(response.StatusCode, accepted)
-	return response.StatusCode, response.Header, string(answer)
+	return response.StatusCode, response.Header, string(content)
 }
 
 func (s *system) note(status int, accepted map[string]int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.answers[status]++
+	s.responses[status]++
 	for id, messages := range accepted {
 		s.accepted[id] = messages
 	}
@@ -202,8 +202,8 @@ func (s *system) onlyAccepted(t testing.TB) {
 	t.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.answers) != 1 || s.answers[http.StatusAccepted] == 0 {
-		t.Errorf("the answers were %v, want only %d", s.answers, http.StatusAccepted)
+	if len(s.responses) != 1 || s.responses[http.StatusAccepted] == 0 {
+		t.Errorf("the responses were %v, want only %d", s.responses, http.StatusAccepted)
 	}
 }
 

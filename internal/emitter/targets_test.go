@@ -170,36 +170,36 @@ func TestEmitterIDHeader(t *testing.T) {
 	}
 }
 
-// scriptedResolver returns its answers in order, and repeats the last one.
+// scriptedResolver returns its responses in order, and repeats the last one.
 type scriptedResolver struct {
-	mu      sync.Mutex
-	answers [][]string // guarded by mu; nil is an error
+	mu        sync.Mutex
+	responses [][]string // guarded by mu; nil is an error
 }
 
 func (r *scriptedResolver) LookupNetIP(context.Context, string, string) (found []netip.Addr, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	answer := r.answers[0]
-	if len(r.answers) > 1 {
-		r.answers = r.answers[1:]
+	response := r.responses[0]
+	if len(r.responses) > 1 {
+		r.responses = r.responses[1:]
 	}
-	if answer == nil {
+	if response == nil {
 		return nil, errors.New("SERVFAIL")
 	}
-	for _, text := range answer {
+	for _, text := range response {
 		found = append(found, netip.MustParseAddr(text))
 	}
 	return found, nil
 }
 
-// Each address is a target; an error or an empty answer changes nothing, and a target that remains
+// Each address is a target; an error or an empty response changes nothing, and a target that remains
 // keeps its state.
 func TestTargetsFollowDNS(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		resolver := &scriptedResolver{answers: [][]string{nil, {"10.0.0.2", "10.0.0.1", "fd00::1", "10.0.0.1"}, {}, nil, {"10.0.0.3", "::ffff:10.0.0.1"}}}
+		resolver := &scriptedResolver{responses: [][]string{nil, {"10.0.0.2", "10.0.0.1", "fd00::1", "10.0.0.1"}, {}, nil, {"10.0.0.3", "::ffff:10.0.0.1"}}}
 		to := makeTargets(t, "dns+http://distributors:8080/ingest", "e", resolver)
 		if to.pick("e") != nil {
-			t.Error("a target before the first answer")
+			t.Error("a target before the first response")
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
@@ -213,7 +213,7 @@ func TestTargetsFollowDNS(t *testing.T) {
 		for i, want := range [][]string{nil, three, three, three, {"10.0.0.1:8080", "10.0.0.3:8080"}} {
 			synctest.Wait()
 			if got := names(); !slices.Equal(got, want) {
-				t.Errorf("answer %d: %q, want %q", i, got, want)
+				t.Errorf("response %d: %q, want %q", i, got, want)
 			}
 			if i == 1 {
 				to.fail(to.members[0], attemptResult{reason: errConnect})
@@ -228,12 +228,12 @@ func TestTargetsFollowDNS(t *testing.T) {
 	})
 }
 
-// A packet waits for the first answer.
+// A packet waits for the first response.
 func TestPacketsWaitForDNS(t *testing.T) {
 	r := startRecorder(t)
 	u, _ := url.Parse(r.URL)
 	config := testConfig(t, "dns+http://distributors:"+u.Port()+"/ingest")
-	report := run(t.Context(), t, config, Dependencies{Resolver: &scriptedResolver{answers: [][]string{{"127.0.0.1"}}}})
+	report := run(t.Context(), t, config, Dependencies{Resolver: &scriptedResolver{responses: [][]string{{"127.0.0.1"}}}})
 	if report.Packets.Accepted != 10 || len(r.taken()) != 10 {
 		t.Errorf("%+v", report.Packets)
 	}

@@ -28,9 +28,9 @@ type Head struct {
 	Length int64
 	// Chunked means that the body comes in chunks.
 	Chunked bool
-	// Close means that the connection ends with the answer.
+	// Close means that the connection ends with the response.
 	Close bool
-	// ExpectsContinue means that the client waits for an interim answer before it
+	// ExpectsContinue means that the client waits for an interim response before it
 	// sends the body.
 	ExpectsContinue bool
 	// Encoded means that there is a Content-Encoding, see Values.

@@ -41,7 +41,7 @@ func (r *Response) AddField(name, value string) {
 type Framing struct {
 	// Date is the Date field's value, see AppendDate.
 	Date []byte
-	// Close means that the connection ends with the response; KeepAlive is the answer to HTTP/1.0
+	// Close means that the connection ends with the response; KeepAlive is the response to HTTP/1.0
 	// clients that the connection stays open.
 	Close, KeepAlive bool
 }

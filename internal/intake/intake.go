@@ -1,13 +1,13 @@
 // Package intake admits the packets of all protocols. It decides which packets are accepted: draining, capacity, duplicates, shedding, rates; it
 // appends accepted packets to the journal and reports the result of each. A protocol
-// translates requests into packets and results into its own answers.
+// translates requests into packets and results into its own responses.
 //
 // A packet is admitted in these steps:
 //
 //	Admit ──▶ Memory.Lend ──▶ Screen ──▶ Batch.Add ──▶ Batch.Accept, or Submit and Finish
 //	AwaitCapacity ──▶ AwaitMemory ──▶ AcceptAll
 //
-// The second line is for protocols without an answer that lists the refused packets.
+// The second line is for protocols without a response that lists the refused packets.
 // A packet counts as accepted only if the journal has taken it.
 // An Intake may be used concurrently; a Batch belongs to one goroutine.
 package intake

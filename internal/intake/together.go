@@ -20,8 +20,8 @@ type Receipt struct {
 }
 
 // AcceptAll screens packets and appends them to the journal, all or none, for protocols whose
-// answers cannot name the refused packets. It owns the packets. Other than Screen it
-// always detects duplicates, since clients of such protocols send requests again whose answer
+// responses cannot name the refused packets. It owns the packets. Other than Screen it
+// always detects duplicates, since clients of such protocols send requests again whose response
 // they have not got. It waits for capacity until ctx ends, like AwaitCapacity.
 //
 // Packets that the journal never takes together are refused as TooLarge if parts is nil. Otherwise

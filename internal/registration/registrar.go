@@ -143,15 +143,15 @@ func (m *membership) put(ctx context.Context) (ttl time.Duration, created bool, 
 	if m.config.Group != "" {
 		body["group"] = m.config.Group
 	}
-	answer, err := m.client.Do(ctx, adminclient.Request{Method: http.MethodPut, Path: m.path(), Body: body})
+	response, err := m.client.Do(ctx, adminclient.Request{Method: http.MethodPut, Path: m.path(), Body: body})
 	if err != nil {
 		return 0, false, err
 	}
 	var granted adminapi.Lease
-	if err := answer.Decode(&granted); err != nil {
+	if err := response.Decode(&granted); err != nil {
 		return 0, false, err
 	}
-	return time.Duration(granted.TTL), answer.Status == http.StatusCreated, nil
+	return time.Duration(granted.TTL), response.Status == http.StatusCreated, nil
 }
 
 func (m *membership) path() string { return "/v1/leases/" + m.id }
@@ -199,7 +199,7 @@ func (m *membership) leave(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, leaveTimeout, fmt.Errorf("no answer in %v", leaveTimeout))
 	defer cancel()
-	answer, err := m.client.Do(ctx, adminclient.Request{
+	response, err := m.client.Do(ctx, adminclient.Request{
 		Method: http.MethodDelete, Path: m.path(), Wait: leaveTimeout,
 		Query: url.Values{"deadline": {drainDeadline.String()}, "wait": {leaveTimeout.String()}, "reason": {"the analyzer stops"}},
 	})
@@ -209,7 +209,7 @@ func (m *membership) leave(ctx context.Context) {
 	}
 	var ended adminapi.EndedLease
 	if err == nil {
-		err = answer.Decode(&ended)
+		err = response.Decode(&ended)
 	}
 	if err != nil {
 		m.logger.Warn("this analyzer stops without being drained; the distributor detects its end by its probes", "error", err)

@@ -25,7 +25,7 @@ type fakeAPI struct {
 	requests chan string // method, path, query and body
 
 	mu     sync.Mutex // guards status
-	status int        // of the next answers; 0 is what the API would answer
+	status int        // of the next responses; 0 is what the API would answer
 }
 
 func newFakeAPI(t *testing.T, start func(http.Handler) *httptest.Server) *fakeAPI {

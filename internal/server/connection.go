@@ -14,7 +14,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/server/eventloop"
 )
 
-// Closing a connection with unread input sends a reset, which can destroy the answer
+// Closing a connection with unread input sends a reset, which can destroy the response
 // on its way to the client. So a connection lingers after a refused request: it
 // discards input for up to Timeouts.Linger and lingerBytes, then closes.
 const lingerBytes = 64 << 20
@@ -23,9 +23,9 @@ const (
 	// maxDiscard bounds the bytes of an unwanted body that are discarded to keep the
 	// connection.
 	maxDiscard = 64 << 10
-	// pieceBytes bounds one write of a long answer; each write has its own deadline.
+	// pieceBytes bounds one write of a long response; each write has its own deadline.
 	pieceBytes = 64 << 10
-	// shortBody bounds an answer's body that is copied behind its head.
+	// shortBody bounds a response's body that is copied behind its head.
 	shortBody = 1 << 10
 )
 
@@ -66,7 +66,7 @@ func (c *connection) serve() {
 	}
 }
 
-// sendRest writes the rest of an event loop's answer and reports whether the
+// sendRest writes the rest of an event loop's response and reports whether the
 // connection stays open.
 func (c *connection) sendRest() bool {
 	if len(c.Unsent) == 0 {

@@ -54,7 +54,7 @@ func within(t *testing.T, what string, from time.Duration, work func() error) {
 	}
 }
 
-func TestAnswerThatNobodyReads(t *testing.T) {
+func TestResponseThatNobodyReads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := servedByGoroutine(t, 0)
 		c.send(post(thousand))

@@ -128,12 +128,12 @@ func (c *client) send(text string) {
 	}
 }
 
-// want reads an answer.
+// want reads a response.
 func (c *client) want(status int, body string) *http.Response {
 	c.Helper()
 	response, err := http.ReadResponse(c.reader, nil)
 	if err != nil {
-		c.Fatalf("no answer: %v", err)
+		c.Fatalf("no response: %v", err)
 	}
 	text, err := io.ReadAll(response.Body)
 	if err != nil || response.StatusCode != status || body != "" && body != string(text) {

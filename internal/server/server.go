@@ -31,9 +31,9 @@ type Timeouts struct {
 	Read time.Duration
 	// Idle is for the next request on a connection.
 	Idle time.Duration
-	// Write is for each piece of an answer.
+	// Write is for each piece of a response.
 	Write time.Duration
-	// Linger is for what a client still sends after the answer that ends its connection.
+	// Linger is for what a client still sends after the response that ends its connection.
 	Linger time.Duration
 	// Stop and Release are for the requests that have begun when Server.Stop and
 	// Server.Release begin.
@@ -97,7 +97,7 @@ const (
 	// maxHead is how many bytes a request's head may have.
 	maxHead = 8 << 10
 	// maxLingering rejected connections linger, so that their clients can read the
-	// answer.
+	// response.
 	maxLingering = 256
 	// connectionsFactor bounds the connections of one client to this multiple of the free ones: a
 	// proxy has the connections of many emitters.
@@ -251,7 +251,7 @@ func (s *Server) Stop(ctx context.Context) error {
 	s.drain(ctx)
 	s.loops.FailReads()
 	late := untilNone(ctx, func() int {
-		s.connections.failReads() // an answer starts the next read
+		s.connections.failReads() // a response starts the next read
 		return s.open()
 	})
 	if late != nil {

@@ -28,8 +28,8 @@ func (s *Server) sendLong(c *client) {
 	}
 }
 
-// A client that is slow to read an answer delays nobody else, and gets the whole answer.
-func TestAnswerThatIsReadLate(t *testing.T) {
+// A client that is slow to read a response delays nobody else, and gets the whole response.
+func TestResponseThatIsReadLate(t *testing.T) {
 	s, addr := serve(t, new(echo))
 	defer s.stop(t)
 	c := dial(t, addr)
@@ -41,9 +41,9 @@ func TestAnswerThatIsReadLate(t *testing.T) {
 	c.wantEcho("again")
 }
 
-// A stop does not cut an answer that a client is slow to read, though the client never
+// A stop does not cut a response that a client is slow to read, though the client never
 // sent anything to the goroutine that has the connection now.
-func TestStopWaitsForAnAnswerThatIsReadLate(t *testing.T) {
+func TestStopWaitsForAResponseThatIsReadLate(t *testing.T) {
 	s, addr := serve(t, new(echo))
 	c := dial(t, addr)
 	s.sendLong(c)
@@ -90,7 +90,7 @@ func TestBodyInPieces(t *testing.T) {
 			c := dial(t, addr)
 			c.send(text[:at])
 			runtime.Gosched()
-			go io.WriteString(c.conn, text[at:]) //nolint:errcheck // the answers tell
+			go io.WriteString(c.conn, text[at:]) //nolint:errcheck // the responses tell
 			c.want(http.StatusOK, body)
 			c.want(http.StatusOK, "next")
 			c.wantEcho("last")
@@ -117,7 +117,7 @@ func rejected(t *testing.T, s *Server, request string) (*client, net.Conn) {
 	return c, served
 }
 
-// The client of a connection over the limit gets an answer, though its request is not
+// The client of a connection over the limit gets a response, though its request is not
 // read, and a stop waits until the connection is gone.
 func TestTooManyConnections(t *testing.T) {
 	t.Parallel()
@@ -129,7 +129,7 @@ func TestTooManyConnections(t *testing.T) {
 		c, _ := rejected(t, s, post(strings.Repeat("x", 100_000)))
 		c.send(post(strings.Repeat("x", 100_000)))
 		if a := c.want(http.StatusServiceUnavailable, ""); !a.Close || a.Header.Get("Retry-After") != "5" {
-			t.Errorf("the answer has %v", a.Header)
+			t.Errorf("the response has %v", a.Header)
 		}
 		_ = c.ends()
 		if last != nil {
@@ -162,7 +162,7 @@ func TestFarTooManyConnections(t *testing.T) {
 	}
 }
 
-// The memory of an answer that an event loop leaves is held until the client has it.
+// The memory of a response that an event loop leaves is held until the client has it.
 func TestRestIsHeldUntilItIsSent(t *testing.T) {
 	served, client := net.Pipe()
 	defer client.Close()
@@ -175,7 +175,7 @@ func TestRestIsHeldUntilItIsSent(t *testing.T) {
 	go func() { done <- c.sendRest() }()
 	for range 2 {
 		if sent {
-			t.Error("the memory is released before the answer is read")
+			t.Error("the memory is released before the response is read")
 		}
 		if _, err := io.ReadFull(client, make([]byte, 1)); err != nil {
 			t.Fatal(err)

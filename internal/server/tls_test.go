@@ -45,7 +45,7 @@ func certificates(t *testing.T) (server, client *tls.Config) {
 	return server, client
 }
 
-// serveTLS starts a server that tells the name of the client's certificate in answers to
+// serveTLS starts a server that tells the name of the client's certificate in responses to
 // GET.
 func serveTLS(t *testing.T, config Config, secure *tls.Config) (*Server, string) {
 	t.Helper()
@@ -128,7 +128,7 @@ func TestPlainHTTPOnTLS(t *testing.T) {
 	defer s.stop(t)
 	for _, text := range []string{post("p"), "GET / HTTP/1.1\r\nHost: t\r\n\r\n", post(strings.Repeat("x", 1<<20))} {
 		c := dial(t, addr)
-		go io.WriteString(c.conn, text) //nolint:errcheck // the answer tells
+		go io.WriteString(c.conn, text) //nolint:errcheck // the response tells
 		if a := c.want(http.StatusBadRequest, "this port serves HTTP over TLS: use https"); !a.Close {
 			t.Error("the connection stays open")
 		}
@@ -150,7 +150,7 @@ func TestTooManyTLSConnections(t *testing.T) {
 	c := dialTLS(t, addr, known)
 	c.send(post("p"))
 	if a := c.want(http.StatusServiceUnavailable, ""); !a.Close || a.Header.Get("Retry-After") != "5" {
-		t.Errorf("the answer has %v", a.Header)
+		t.Errorf("the response has %v", a.Header)
 	}
 	_ = c.conn.Close()
 	s.stop(t)

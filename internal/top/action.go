@@ -100,11 +100,11 @@ func (m *Model) dryRun(p proposal) tea.Cmd {
 }
 
 func (m *Model) call(ctx context.Context, r adminclient.Request, into any) error {
-	answer, err := m.client.Do(ctx, r)
+	response, err := m.client.Do(ctx, r)
 	if err != nil {
 		return err
 	}
-	return answer.Decode(into)
+	return response.Decode(into)
 }
 
 // preview shows what a change would do, unless it was given up meanwhile.

@@ -21,7 +21,7 @@ func (d Detail) cluster() string {
 	var others []string
 	for _, one := range c.Distributors {
 		text := one.Name + " " + one.State
-		if one.Answers {
+		if one.Responses {
 			text = one.Name + " (this one)"
 		}
 		if !one.Synchronized {

@@ -38,12 +38,12 @@ func readDetail(ctx context.Context, client *adminclient.Client, lastEvent int64
 	d := Detail{raw: make(map[string]json.RawMessage)}
 	var events adminapi.Events
 	read := func(name string, query url.Values, into any) error {
-		answer, err := client.Do(ctx, adminclient.Request{Method: http.MethodGet, Path: adminclient.Path(name), Query: query})
+		response, err := client.Do(ctx, adminclient.Request{Method: http.MethodGet, Path: adminclient.Path(name), Query: query})
 		if err != nil {
 			return err
 		}
-		d.raw[name] = answer.Body
-		return answer.Decode(into)
+		d.raw[name] = response.Body
+		return response.Decode(into)
 	}
 	for _, one := range []struct {
 		name  string
@@ -85,7 +85,7 @@ func (d Detail) refused() []string {
 // words returns a name of the API as words, such as "rate limited".
 func words(name string) string { return strings.ReplaceAll(name, "_", " ") }
 
-// encode returns the answers of the server as one JSON object.
+// encode returns the responses of the server as one JSON object.
 func (d Detail) encode(at time.Time) ([]byte, error) {
 	object := map[string]any{"time": at.UTC().Format(time.RFC3339Nano)}
 	for name, body := range d.raw {

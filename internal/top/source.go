@@ -14,7 +14,7 @@ const streamIdle = 10 * time.Second
 
 // Messages of the stream.
 type (
-	// connectedMsg reports an answer to the request for the stream.
+	// connectedMsg reports a response to the request for the stream.
 	connectedMsg struct{}
 	// disconnectedMsg reports that there is no connection.
 	disconnectedMsg struct {

@@ -21,7 +21,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// ErrInProgress is the answer to a request while another one is under way.
+// ErrInProgress is the response to a request while another one is under way.
 var ErrInProgress = errors.New("another upgrade is in progress")
 
 // Result is how an upgrade ended, as a label of distributor_upgrades_total.

@@ -140,7 +140,7 @@ func (b *tab) textsAreTexts(where string) {
 // Every text in responses of the API is shown as text: ids and URLs of analyzers, reasons for their
 // state, other distributors, settings, reasons of dead letters and refusals, events, dry runs,
 // refusals of the API, packets of the tap.
-func TestHostileAnswers(t *testing.T) {
+func TestHostileResponses(t *testing.T) {
 	parallel(t)
 	o := &others{}
 	w := startHarness(t, "", o)

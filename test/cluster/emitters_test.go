@@ -86,7 +86,7 @@ func (e *emitters) halt() {
 }
 
 func (e *emitters) run(emitter int) {
-	const failurePause = 20 * time.Millisecond
+	const retryInterval = 20 * time.Millisecond
 	at, failed := emitter, 0
 	for number := 0; !e.stop.Load(); number++ {
 		id := fmt.Sprintf("%s%d-%d", e.prefix, emitter, number)
@@ -100,7 +100,7 @@ func (e *emitters) run(emitter int) {
 		e.mu.Lock()
 		e.row = max(e.row, failed)
 		e.mu.Unlock()
-		time.Sleep(failurePause)
+		time.Sleep(retryInterval)
 	}
 }
 

@@ -149,11 +149,11 @@ func (s *sharded) post(distributor int, emitterID, packetID string) (status int,
 		s.t.Fatal(err)
 	}
 	defer response.Body.Close()
-	var answer struct{ Duplicate bool }
-	if err := json.NewDecoder(response.Body).Decode(&answer); err != nil {
+	var decoded struct{ Duplicate bool }
+	if err := json.NewDecoder(response.Body).Decode(&decoded); err != nil {
 		s.t.Fatal(err)
 	}
-	return response.StatusCode, answer.Duplicate
+	return response.StatusCode, decoded.Duplicate
 }
 
 // useLimits sends, for every limited emitter, one packet that it sends in each call, and others

@@ -21,8 +21,8 @@ import (
 
 // The rows of the settings that distributors share.
 
-// answer is a response of the admin API.
-type answer struct {
+// response is a response of the admin API.
+type response struct {
 	status int
 	etag   string
 	text   string
@@ -30,7 +30,7 @@ type answer struct {
 }
 
 // get returns a value of the body; keys are separated by dots, and may be indexes.
-func (a answer) get(path string) any {
+func (a response) get(path string) any {
 	value := any(a.body)
 	for key := range strings.SplitSeq(path, ".") {
 		switch v := value.(type) {
@@ -50,7 +50,7 @@ func (a answer) get(path string) any {
 }
 
 // ask makes a request of the admin API; without a response the status is 0.
-func (d *distributor) ask(method, path, body, ifMatch string) (a answer) {
+func (d *distributor) ask(method, path, body, ifMatch string) (a response) {
 	d.t.Helper()
 	request, err := http.NewRequestWithContext(d.t.Context(), method, d.admin+path, strings.NewReader(body))
 	if err != nil {
@@ -60,19 +60,19 @@ func (d *distributor) ask(method, path, body, ifMatch string) (a answer) {
 	if ifMatch != "" {
 		request.Header.Set("If-Match", ifMatch)
 	}
-	response, err := client.Do(request)
+	resp, err := client.Do(request)
 	if err != nil {
-		return answer{text: err.Error()}
+		return response{text: err.Error()}
 	}
-	defer response.Body.Close()
-	text, _ := io.ReadAll(response.Body) // a part is not JSON
-	a = answer{status: response.StatusCode, etag: response.Header.Get("ETag"), text: string(text)}
+	defer resp.Body.Close()
+	text, _ := io.ReadAll(resp.Body) // a part is not JSON
+	a = response{status: resp.StatusCode, etag: resp.Header.Get("ETag"), text: string(text)}
 	_ = json.Unmarshal(text, &a.body)
 	return a
 }
 
 // must makes a request of the admin API and requires a status.
-func (d *distributor) must(status int, method, path, body string) answer {
+func (d *distributor) must(status int, method, path, body string) response {
 	d.t.Helper()
 	got := d.ask(method, path, body, "")
 	if got.status != status {
@@ -111,16 +111,16 @@ func TestSettingsChangedAtOnce(t *testing.T) {
 	maxTime := time.Duration(0)
 	for round := range 10 {
 		etag := y.distributors[2].must(200, "GET", "/v1/status", "").etag
-		answers := make([]answer, 2)
+		responses := make([]response, 2)
 		var changing sync.WaitGroup
 		began := time.Now()
 		for i, d := range y.distributors[:2] {
 			changing.Go(func() {
-				answers[i] = d.ask("PATCH", "/v1/analyzers/analyzer-2", fmt.Sprintf(`{"weight":%d}`, 2*round+i+1), etag)
+				responses[i] = d.ask("PATCH", "/v1/analyzers/analyzer-2", fmt.Sprintf(`{"weight":%d}`, 2*round+i+1), etag)
 			})
 		}
 		changing.Wait()
-		first, second := answers[0], answers[1]
+		first, second := responses[0], responses[1]
 		if first.status != 200 {
 			first, second = second, first
 		}
@@ -146,7 +146,7 @@ func TestStartWithoutNATS(t *testing.T) {
 	other.kill()
 	one.must(200, "PATCH", "/v1/analyzers/analyzer-2", `{"weight":7}`)
 	y.servers[0].Kill()
-	refused := answer{}
+	refused := response{}
 	await(t, "a change is refused", func() bool {
 		refused = one.ask("PATCH", "/v1/analyzers/analyzer-2", `{"weight":8}`, "")
 		return refused.status == 503
@@ -243,22 +243,22 @@ func TestClusterPage(t *testing.T) {
 	})
 	y.emitters.halt()
 	accepted := y.emitters.count.Load()
-	var got answer
+	var got response
 	await(t, "all is delivered", func() bool {
 		got = y.distributors[1].ask("GET", "/v1/cluster", "", "")
 		return got.get("sum.ledger.accepted.packets") == float64(accepted) && got.get("sum.ledger.delivered.packets") == float64(accepted) && got.get("stored.envelopes") == 0.0
 	})
-	answers := 0
+	responses := 0
 	for i := range 3 {
 		at := fmt.Sprintf("distributors.%d.", i)
 		if got.get(at+"answers") == true {
-			answers++
+			responses++
 			if got.get(at+"admin") != y.distributors[1].admin || got.get(at+"name") != got.get("answered_by") {
 				t.Errorf("%s", got.text)
 			}
 		}
 	}
-	if answers != 1 || got.get("sum.ledger.unaccounted_messages") != 0.0 {
+	if responses != 1 || got.get("sum.ledger.unaccounted_messages") != 0.0 {
 		t.Errorf("%s", got.text)
 	}
 	y.distributors[0].stop()

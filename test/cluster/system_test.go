@@ -187,7 +187,7 @@ func (y *system) finish() (duplicates int) {
 			y.t.Errorf("%s was delivered and never sent", id)
 		}
 	}
-	y.t.Logf("%d accepted, %d lost, %d duplicates, refused %v (99 %% within %v), %d without an answer, %d of those and of the refused delivered",
+	y.t.Logf("%d accepted, %d lost, %d duplicates, refused %v (99 %% within %v), %d without a response, %d of those and of the refused delivered",
 		len(e.accepted), len(lost), duplicates, e.refused, y.p99Locked(), len(e.unknown)-int(e.refusals.Load()), surplus)
 	if len(lost) > 0 {
 		y.t.Errorf("%d accepted packets are lost: %.200q", len(lost), lost)

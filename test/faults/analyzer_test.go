@@ -26,10 +26,10 @@ type analyzer struct {
 	within  []string // command prefix, such as ip netns exec
 	analyzerSpec
 
-	command *exec.Cmd
-	control io.WriteCloser
-	answers *bufio.Reader
-	paused  bool
+	command   *exec.Cmd
+	control   io.WriteCloser
+	responses *bufio.Reader
+	paused    bool
 }
 
 // analyzerSpec is an analyzer's normal behaviour.
@@ -44,17 +44,17 @@ type analyzerSpec struct {
 }
 
 // capacity is in packets per second; without workers it is unknown.
-func (p analyzerSpec) capacity() float64 {
-	if p.Workers == 0 {
+func (s analyzerSpec) capacity() float64 {
+	if s.Workers == 0 {
 		return math.NaN()
 	}
-	return float64(p.Workers) / p.Service.Seconds()
+	return float64(s.Workers) / s.Service.Seconds()
 }
 
 // newAnalyzer starts an analyzer that ends with the test.
-func newAnalyzer(t *testing.T, name string, p analyzerSpec, address string, within ...string) *analyzer {
+func newAnalyzer(t *testing.T, name string, spec analyzerSpec, address string, within ...string) *analyzer {
 	t.Helper()
-	a := &analyzer{t: t, name: name, analyzerSpec: p, address: address, log: filepath.Join(t.TempDir(), name+".log"), within: within}
+	a := &analyzer{t: t, name: name, analyzerSpec: spec, address: address, log: filepath.Join(t.TempDir(), name+".log"), within: within}
 	t.Cleanup(func() {
 		if a.command != nil {
 			a.kill()
@@ -73,10 +73,10 @@ func (a *analyzer) start() {
 	a.command.Stderr = os.Stderr
 	control, err := a.command.StdinPipe()
 	a.noError(err)
-	answers, err := a.command.StdoutPipe()
+	responses, err := a.command.StdoutPipe()
 	a.noError(err)
 	a.noError(a.command.Start())
-	a.control, a.answers, a.paused = control, bufio.NewReader(answers), false
+	a.control, a.responses, a.paused = control, bufio.NewReader(responses), false
 	a.address = a.readReply()
 	a.behave(analyzertest.Behaviour{})
 }
@@ -94,7 +94,7 @@ func (a *analyzer) behave(b analyzertest.Behaviour) {
 
 func (a *analyzer) readReply() string {
 	a.t.Helper()
-	line, err := a.answers.ReadString('\n')
+	line, err := a.responses.ReadString('\n')
 	a.noError(err)
 	return strings.TrimSpace(line)
 }

@@ -20,8 +20,8 @@ type assertions struct {
 	// Within of all messages (default 0.05).
 	Shares map[string]float64
 	Within float64
-	// Trials is the maximum number of half-open transitions.
-	Trials *int
+	// HalfOpen is the maximum number of half-open transitions.
+	HalfOpen *int `yaml:"half-open"`
 	// Healthy is the number of healthy analyzers at the end.
 	Healthy *int
 	// Memory is the maximum memory of the distributor in MiB.
@@ -55,100 +55,100 @@ type stepResult struct {
 }
 
 // violations returns the violated assertions on counts.
-func (m assertions) violations(c stepResult) (all []string) {
-	violate := func(format string, arguments ...any) { all = append(all, fmt.Sprintf(format, arguments...)) }
-	if failures := c.sent.of(m.Unaffected).failures(); m.Unaffected != "" && failures != "" {
-		violate("%s was affected: %s", m.Unaffected, failures)
+func (a assertions) violations(r stepResult) (all []string) {
+	add := func(format string, arguments ...any) { all = append(all, fmt.Sprintf(format, arguments...)) }
+	if failures := r.sent.of(a.Unaffected).failures(); a.Unaffected != "" && failures != "" {
+		add("%s was affected: %s", a.Unaffected, failures)
 	}
-	if got := slices.Sorted(maps.Keys(c.sent.codes())); len(m.Refused) > 0 && !slices.Equal(got, slices.Sorted(slices.Values(m.Refused))) {
-		violate("packets should be refused with %q: %q", m.Refused, c.sent.refusals())
+	if got := slices.Sorted(maps.Keys(r.sent.codes())); len(a.Refused) > 0 && !slices.Equal(got, slices.Sorted(slices.Values(a.Refused))) {
+		add("packets should be refused with %q: %q", a.Refused, r.sent.refusals())
 	}
-	if got := c.shares(m.Shares); maxDeviation(got, m.Shares) > m.within() {
-		violate("the shares are %s", percents(got))
+	if got := r.shares(a.Shares); maxDeviation(got, a.Shares) > a.within() {
+		add("the shares are %s", percents(got))
 	}
-	if got := c.trials(); m.Trials != nil && got > *m.Trials {
-		violate("%d half-open transitions of breakers", got)
+	if got := r.halfOpenTransitions(); a.HalfOpen != nil && got > *a.HalfOpen {
+		add("%d half-open transitions of breakers", got)
 	}
-	if m.Healthy != nil && c.healthy != *m.Healthy {
-		violate("%d analyzers are healthy", c.healthy)
+	if a.Healthy != nil && r.healthy != *a.Healthy {
+		add("%d analyzers are healthy", r.healthy)
 	}
-	if m.Memory > 0 && c.memory > m.Memory {
-		violate("it had %d MiB of memory", c.memory)
+	if a.Memory > 0 && r.memory > a.Memory {
+		add("it had %d MiB of memory", r.memory)
 	}
 	return all
 }
 
 // latencyViolations returns the violated assertions on times. stepResults are
 // the earlier steps.
-func (m assertions) latencyViolations(c stepResult, stepResults map[string]stepResult) (all []string) {
+func (a assertions) latencyViolations(r stepResult, stepResults map[string]stepResult) (all []string) {
 	tooLong := func(what string, got, limit time.Duration) {
 		if limit > 0 && got > limit {
 			all = append(all, fmt.Sprintf("%s took %v, want at most %v", what, rounded(got), rounded(limit)))
 		}
 	}
-	p99 := c.sent.with(accepted).p99()
-	tooLong("99 % of answers", p99, m.P99)
-	tooLong("99 % of answers", p99, 2*stepResults[m.P99Twice].sent.with(accepted).p99())
-	tooLong("99 % of refusals", c.sent.with(refused).p99(), m.RefusedP99)
-	tooLong("the step", c.took, m.Took)
-	if other := stepResults[m.FewerRefusals]; m.FewerRefusals != "" {
-		tooLong("the burst", c.took, other.took+other.took/20)
-		if got, than := len(c.sent.with(refused)), len(other.sent.with(refused)); got >= than {
+	p99 := r.sent.with(accepted).p99()
+	tooLong("99 % of responses", p99, a.P99)
+	tooLong("99 % of responses", p99, 2*stepResults[a.P99Twice].sent.with(accepted).p99())
+	tooLong("99 % of refusals", r.sent.with(refused).p99(), a.RefusedP99)
+	tooLong("the step", r.took, a.Took)
+	if other := stepResults[a.FewerRefusals]; a.FewerRefusals != "" {
+		tooLong("the burst", r.took, other.took+other.took/20)
+		if got, than := len(r.sent.with(refused)), len(other.sent.with(refused)); got >= than {
 			all = append(all, fmt.Sprintf("%d refusals are not fewer than %d", got, than))
 		}
 	}
 	return all
 }
 
-func (m assertions) within() float64 {
-	if m.Within == 0 {
+func (a assertions) within() float64 {
+	if a.Within == 0 {
 		return 0.05
 	}
-	return m.Within
+	return a.Within
 }
 
 // shares returns the shares of the named analyzers.
-func (c stepResult) shares(of map[string]float64) map[string]float64 {
-	return shares(slices.Sorted(maps.Keys(of)), c.before, c.after)
+func (r stepResult) shares(of map[string]float64) map[string]float64 {
+	return shares(slices.Sorted(maps.Keys(of)), r.before, r.after)
 }
 
-// trials sums over all analyzers.
-func (c stepResult) trials() int { return c.grown(gauges.trials) }
+// halfOpenTransitions sums over all analyzers.
+func (r stepResult) halfOpenTransitions() int { return r.increase(gauges.halfOpenTransitions) }
 
-// grown returns the increase of a gauge over all analyzers.
-func (c stepResult) grown(gauge func(gauges, string) float64) (more int) {
-	for _, name := range c.after.analyzers() {
-		more += int(gauge(c.after, name) - gauge(c.before, name))
+// increase returns the increase of a gauge over all analyzers.
+func (r stepResult) increase(gauge func(gauges, string) float64) (sum int) {
+	for _, name := range r.after.analyzers() {
+		sum += int(gauge(r.after, name) - gauge(r.before, name))
 	}
-	return more
+	return sum
 }
 
 // measured describes a named step in the result.
-func (c stepResult) measured() string {
+func (r stepResult) measured() string {
 	var parts []string
-	say := func(format string, arguments ...any) { parts = append(parts, fmt.Sprintf(format, arguments...)) }
-	answered, refusals := c.sent.with(accepted), c.sent.with(refused)
-	if c.Burst != nil {
-		say("%d refusals", len(refusals))
-	} else if len(answered) > 0 {
-		say("99 %% of answers within %v", rounded(answered.p99()))
+	add := func(format string, arguments ...any) { parts = append(parts, fmt.Sprintf(format, arguments...)) }
+	accepts, refusals := r.sent.with(accepted), r.sent.with(refused)
+	if r.Burst != nil {
+		add("%d refusals", len(refusals))
+	} else if len(accepts) > 0 {
+		add("99 %% of responses within %v", rounded(accepts.p99()))
 	}
-	if len(refusals) > 0 && c.Burst == nil {
-		say("99 %% of refusals within %v", rounded(refusals.p99()))
+	if len(refusals) > 0 && r.Burst == nil {
+		add("99 %% of refusals within %v", rounded(refusals.p99()))
 	}
-	if len(c.Assert.Shares) > 0 {
-		say("shares %s", percents(c.shares(c.Assert.Shares)))
+	if len(r.Assert.Shares) > 0 {
+		add("shares %s", percents(r.shares(r.Assert.Shares)))
 	}
-	if c.Assert.Trials != nil {
-		say("%d trials, %d probes", c.trials(), c.grown(gauges.probes))
+	if r.Assert.HalfOpen != nil {
+		add("%d half-open transitions, %d probes", r.halfOpenTransitions(), r.increase(gauges.probes))
 	}
-	if c.Assert.Memory > 0 {
-		say("%d MiB of memory at most", c.memory)
+	if r.Assert.Memory > 0 {
+		add("%d MiB of memory at most", r.memory)
 	}
-	if !c.Until.isEmpty() {
-		say("took %v", c.took.Round(10*time.Millisecond))
+	if !r.Until.isEmpty() {
+		add("took %v", r.took.Round(10*time.Millisecond))
 	}
-	return c.Name + ": " + strings.Join(parts, ", ")
+	return r.Name + ": " + strings.Join(parts, ", ")
 }
 
 // percents formats shares, by name.
@@ -192,7 +192,7 @@ func TestAssertionsReportViolations(t *testing.T) {
 		{assertions{Refused: []string{"503 overloaded"}}, 0}, {assertions{Refused: []string{"503 overloaded", "503 shed"}}, 1}, {assertions{Refused: []string{"503 shed"}}, 1},
 		{assertions{Shares: map[string]float64{"a": 0.62, "b": 0.38}}, 0}, {assertions{Shares: map[string]float64{"a": 0.5, "b": 0.5}}, 1},
 		{assertions{Shares: map[string]float64{"a": 0.62, "b": 0.38}, Within: 0.01}, 1},
-		{assertions{Trials: &two}, 0}, {assertions{Trials: &none}, 1}, {assertions{Healthy: &two}, 0}, {assertions{Healthy: &none}, 1},
+		{assertions{HalfOpen: &two}, 0}, {assertions{HalfOpen: &none}, 1}, {assertions{Healthy: &two}, 0}, {assertions{Healthy: &none}, 1},
 		{assertions{Memory: 50}, 0}, {assertions{Memory: 49}, 1},
 		{assertions{P99: 30 * time.Millisecond}, 0}, {assertions{P99: 29 * time.Millisecond}, 1},
 		{assertions{P99Twice: "slow"}, 0}, {assertions{P99Twice: "quick"}, 1},

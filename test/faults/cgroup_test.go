@@ -23,8 +23,8 @@ func describeCgroup() (cgroup, error) {
 	name := fmt.Sprintf("faults-%d", rand.IntN(1_000_000))
 	var unified string
 	for line := range strings.Lines(string(text)) {
-		_, failurePause, _ := strings.Cut(strings.TrimSpace(line), ":")
-		controllers, path, _ := strings.Cut(failurePause, ":")
+		_, entry, _ := strings.Cut(strings.TrimSpace(line), ":")
+		controllers, path, _ := strings.Cut(entry, ":")
 		switch controllers {
 		case "memory":
 			return cgroup{filepath.Join("/sys/fs/cgroup/memory", path, name), "memory.limit_in_bytes"}, nil

@@ -33,7 +33,7 @@ func clockJumps(s *system) {
 func clockSetBack(s *system) {
 	s.distributor.program = withClock(s.t, binary.SetBackRepeatedly, "set-back")
 	s.begin()
-	g := newScenarioRunner(s, scenario{})
+	r := newScenarioRunner(s, scenario{})
 	byWeight := condition{Shares: make(map[string]float64)}
 	for _, a := range s.analyzers {
 		byWeight.Shares[a.name] = a.Weight
@@ -42,11 +42,11 @@ func clockSetBack(s *system) {
 	first.behave(analyzertest.Behaviour{Status: 429, RetryAfter: "1"})
 	s.wait(time.Second / 2)
 	first.behave(analyzertest.Behaviour{})
-	g.await(byWeight)
+	r.await(byWeight)
 	first.kill()
 	s.distributor.awaitHealthy(len(s.analyzers) - 1)
 	first.start()
 	s.distributor.awaitHealthy(len(s.analyzers))
-	g.await(byWeight)
+	r.await(byWeight)
 	s.assertUnaffected("while the clock was set back")
 }

@@ -32,31 +32,31 @@ func (c condition) isEmpty() bool {
 }
 
 // await returns when the condition holds.
-func (g *scenarioRunner) await(c condition) {
-	g.t.Helper()
+func (r *scenarioRunner) await(c condition) {
+	r.t.Helper()
 	if c.Healthy != nil {
-		g.distributor.awaitHealthy(*c.Healthy)
+		r.distributor.awaitHealthy(*c.Healthy)
 	}
 	if c.Accepted > 0 {
-		g.emitters.awaitMore(g.t, accepted, c.Accepted)
+		r.emitters.awaitMore(r.t, accepted, c.Accepted)
 	}
 	if c.Refused > 0 {
-		g.emitters.awaitMore(g.t, refused, c.Refused)
+		r.emitters.awaitMore(r.t, refused, c.Refused)
 	}
 	if c.Waiting != nil {
-		await(g.t, fmt.Sprintf("at most %d packets wait", *c.Waiting), func() bool {
-			b, err := g.distributor.totals()
+		await(r.t, fmt.Sprintf("at most %d packets wait", *c.Waiting), func() bool {
+			b, err := r.distributor.totals()
 			return err == nil && b.Packets-b.Delivered-b.DeadLettered <= *c.Waiting
 		})
 	}
 	if c.Speed > 0 {
-		g.awaitOver(time.Second/2, fmt.Sprintf("analyzers get %.0f %% of what they can take", 100*c.Speed), func(before, after gauges) bool {
-			return g.deliveredBetween(before, after) >= c.Speed*g.capacity()*after.at.Sub(before.at).Seconds()
+		r.awaitOver(time.Second/2, fmt.Sprintf("analyzers get %.0f %% of what they can take", 100*c.Speed), func(before, after gauges) bool {
+			return r.deliveredBetween(before, after) >= c.Speed*r.capacity()*after.at.Sub(before.at).Seconds()
 		})
 	}
 	if len(c.Shares) > 0 {
 		names := slices.Sorted(maps.Keys(c.Shares))
-		g.awaitOver(time.Second, fmt.Sprintf("the shares are %v", c.Shares), func(before, after gauges) bool {
+		r.awaitOver(time.Second, fmt.Sprintf("the shares are %v", c.Shares), func(before, after gauges) bool {
 			return maxDeviation(shares(names, before, after), c.Shares) <= shareTolerance
 		})
 	}
@@ -64,15 +64,15 @@ func (g *scenarioRunner) await(c condition) {
 
 // awaitOver returns when a condition held over a period, which starts after the
 // call.
-func (g *scenarioRunner) awaitOver(while time.Duration, what string, holds func(before, after gauges) bool) {
-	g.t.Helper()
+func (r *scenarioRunner) awaitOver(while time.Duration, what string, holds func(before, after gauges) bool) {
+	r.t.Helper()
 	const interval = 50 * time.Millisecond
 	var seen []gauges
-	await(g.t, what, func() bool {
+	await(r.t, what, func() bool {
 		if len(seen) > 0 && time.Since(seen[len(seen)-1].at) < interval {
 			return false
 		}
-		seen = append(seen, g.gauges())
+		seen = append(seen, r.gauges())
 		for len(seen) > 1 && time.Since(seen[1].at) >= while {
 			seen = seen[1:]
 		}
@@ -82,8 +82,8 @@ func (g *scenarioRunner) awaitOver(while time.Duration, what string, holds func(
 }
 
 // deliveredBetween is the number of packets delivered between two moments.
-func (g *scenarioRunner) deliveredBetween(before, after gauges) (packets float64) {
-	for _, a := range g.analyzers {
+func (r *scenarioRunner) deliveredBetween(before, after gauges) (packets float64) {
+	for _, a := range r.analyzers {
 		packets += after.deliveredPackets(a.name) - before.deliveredPackets(a.name)
 	}
 	return packets

@@ -84,7 +84,7 @@ func killedUnderLoad(s *system) {
 	s.closedLoop()
 	slowest := s.killLoop(rounds(), "/readyz", noop)
 	s.setAllBehaviours(analyzertest.Behaviour{})
-	s.readyWithin(slowest)
+	s.reportStarts(slowest)
 }
 
 func killedInRotation(s *system) {
@@ -92,7 +92,7 @@ func killedInRotation(s *system) {
 	s.closedLoop()
 	slowest := s.killLoop(rounds(), "/readyz", noop)
 	s.setAllBehaviours(analyzertest.Behaviour{})
-	s.readyWithin(slowest)
+	s.reportStarts(slowest)
 }
 
 func killedWhileStoring(s *system) {
@@ -111,13 +111,13 @@ func killedWhileStoring(s *system) {
 	for _, a := range s.analyzers {
 		a.start()
 	}
-	s.readyWithin(slowest)
+	s.reportStarts(slowest)
 	s.report("%d kills while it started", recovering)
 }
 
-// readyWithin reports the duration of the slowest start, and fails with -judge if it is
+// reportStarts reports the duration of the slowest start, and fails with -judge if it is
 // excessive.
-func (s *system) readyWithin(slowest time.Duration) {
+func (s *system) reportStarts(slowest time.Duration) {
 	if *judge && slowest > 20*time.Second {
 		s.t.Errorf("the slowest start took %v", slowest)
 	}
@@ -125,7 +125,7 @@ func (s *system) readyWithin(slowest time.Duration) {
 }
 
 func analyzersAway(s *system) {
-	const mostMemory = 190 // MiB: the limit and the program's own need
+	const maxMemory = 190 // MiB: the limit and the program's own need
 	for _, a := range s.analyzers {
 		a.kill()
 		a.Single = false // else one would be too slow for its share
@@ -150,15 +150,15 @@ func analyzersAway(s *system) {
 	s.awaitDelivery()
 	s.report("a backlog of %d MiB: ready in %v, delivered in %v", *backlogMB, ready.Round(10*time.Millisecond), time.Since(returned).Round(100*time.Millisecond))
 	peak := max(before, s.distributor.peakMemory())
-	if peak > mostMemory {
+	if peak > maxMemory {
 		s.t.Errorf("%d MiB of memory at the peak", peak)
 	}
 	s.report("%d MiB of memory at the peak", peak)
-	s.noteShares()
+	s.reportShares()
 }
 
-// noteShares reports each analyzer's share of the messages.
-func (s *system) noteShares() {
+// reportShares reports each analyzer's share of the messages.
+func (s *system) reportShares() {
 	b, err := s.distributor.totals()
 	if err != nil {
 		s.t.Fatal(err)
@@ -186,9 +186,9 @@ func secondDistributor(s *system) {
 	second.dataDir, second.env, second.flags = s.distributor.dataDir, s.distributor.env, s.distributor.flags
 	second.launch()
 	code := second.exit()
-	said := strings.TrimSpace(second.logged())
-	if code == 0 || !strings.Contains(said, s.distributor.dataDir) {
-		s.t.Errorf("the second distributor ended with %d and said %q", code, said)
+	log := strings.TrimSpace(second.logged())
+	if code == 0 || !strings.Contains(log, s.distributor.dataDir) {
+		s.t.Errorf("the second distributor ended with %d and said %q", code, log)
 	}
 	s.emitters.awaitMore(s.t, accepted, 500)
 	s.assertUnaffected("while another distributor was started")

@@ -49,11 +49,11 @@ func flippedBytes(s *system) {
 		s.write(path, content)
 		s.maxLost++
 	})
-	said := s.distributor.lostLogged()
-	if lost > said {
-		s.t.Errorf("%d packets are lost and the log reports %d", lost, said)
+	reported := s.distributor.lostLogged()
+	if lost > reported {
+		s.t.Errorf("%d packets are lost and the log reports %d", lost, reported)
 	}
-	s.report("the log reports %d", said)
+	s.report("the log reports %d", reported)
 }
 
 // tornTail expects no log line about the loss: a truncated journal looks like a

@@ -216,14 +216,14 @@ func (d *distributor) tail(bytes int) string {
 }
 
 var (
-	leftLogged   = regexp.MustCompile(`left_packets=(\d+)`)
-	damageLogged = regexp.MustCompile(`(?:are lost to damage|cannot be read back).* packets=(\d+) (?:messages=\d+ )?first_sequence=\d+ last_sequence=\d+`)
+	undeliveredPattern = regexp.MustCompile(`left_packets=(\d+)`)
+	damagePattern      = regexp.MustCompile(`(?:are lost to damage|cannot be read back).* packets=(\d+) (?:messages=\d+ )?first_sequence=\d+ last_sequence=\d+`)
 )
 
 // undeliveredLogged returns how many packets it logged as undelivered at its
 // stop.
 func (d *distributor) undeliveredLogged() (packets int) {
-	if m := leftLogged.FindStringSubmatch(d.logged()); m != nil {
+	if m := undeliveredPattern.FindStringSubmatch(d.logged()); m != nil {
 		packets, _ = strconv.Atoi(m[1])
 	}
 	return packets
@@ -233,7 +233,7 @@ func (d *distributor) undeliveredLogged() (packets int) {
 // starts. Each start logs known damage again.
 func (d *distributor) lostLogged() (packets int) {
 	seen := make(map[string]bool)
-	for _, m := range damageLogged.FindAllStringSubmatch(d.logged(), -1) {
+	for _, m := range damagePattern.FindAllStringSubmatch(d.logged(), -1) {
 		if !seen[m[0]] {
 			seen[m[0]] = true
 			n, _ := strconv.Atoi(m[1])

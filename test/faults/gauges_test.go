@@ -52,8 +52,8 @@ func (g gauges) deliveredPackets(analyzer string) float64 {
 	return g.of("distributor_delivered_packets_total", analyzer, "")
 }
 
-// trials counts the transitions of an analyzer's breaker to half-open.
-func (g gauges) trials(analyzer string) float64 {
+// halfOpenTransitions counts the transitions of an analyzer's breaker to half-open.
+func (g gauges) halfOpenTransitions(analyzer string) float64 {
 	return g.of("distributor_breaker_transitions_total", analyzer, `,to="half_open"`)
 }
 
@@ -80,8 +80,8 @@ func shares(analyzers []string, before, after gauges) map[string]float64 {
 // analyzers returns all names.
 func (g gauges) analyzers() (names []string) {
 	for series := range g.value {
-		if failurePause, ok := strings.CutPrefix(series, `distributor_analyzer_healthy{analyzer="`); ok {
-			names = append(names, strings.TrimSuffix(failurePause, `"}`))
+		if labels, ok := strings.CutPrefix(series, `distributor_analyzer_healthy{analyzer="`); ok {
+			names = append(names, strings.TrimSuffix(labels, `"}`))
 		}
 	}
 	return names

@@ -14,28 +14,28 @@ const allLoads = "all"
 // load is emitters that send at a common rate in an open loop: latency is
 // measured from due times.
 type load struct {
-	name        string
-	emitters    int
-	connections int           // of all emitters together
-	pause       atomic.Int64  // nanoseconds between two packets of a connection; 0 is a closed loop
-	filler      atomic.Int64  // bytes added to each message
-	usual       time.Duration // the default pause
+	name         string
+	emitters     int
+	connections  int           // of all emitters together
+	pause        atomic.Int64  // nanoseconds between two packets of a connection; 0 is a closed loop
+	filler       atomic.Int64  // bytes added to each message
+	defaultPause time.Duration // the default pause
 }
 
-// failurePause is the pause of a closed-loop connection after a packet that was
+// retryInterval is the pause of a closed-loop connection after a packet that was
 // not accepted.
-const failurePause = 10 * time.Millisecond
+const retryInterval = 10 * time.Millisecond
 
 // newLoad returns a load in packets per second.
 func newLoad(name string, emitters, connections int, rate float64) *load {
 	l := &load{name: name, emitters: emitters, connections: connections}
-	l.usual = time.Duration(float64(connections) / rate * float64(time.Second))
-	l.times(1)
+	l.defaultPause = time.Duration(float64(connections) / rate * float64(time.Second))
+	l.scale(1)
 	return l
 }
 
-// times sets the rate to a multiple of the default.
-func (l *load) times(factor float64) { l.pause.Store(int64(float64(l.usual) / factor)) }
+// scale sets the rate to a multiple of the default.
+func (l *load) scale(factor float64) { l.pause.Store(int64(float64(l.defaultPause) / factor)) }
 
 // closedLoop makes connections send as soon as they have a response.
 func (l *load) closedLoop() { l.pause.Store(0) }
@@ -84,7 +84,7 @@ func (l *load) next(due time.Time, o outcome) time.Time {
 	case o == accepted:
 		return time.Now()
 	default:
-		return time.Now().Add(failurePause)
+		return time.Now().Add(retryInterval)
 	}
 }
 

@@ -21,7 +21,7 @@ type row struct {
 	// documented.
 	env        map[string]string
 	documented bool
-	// analyzers defaults to usualAnalyzers.
+	// analyzers defaults to defaultAnalyzers.
 	analyzers []analyzerSpec
 	// short rows also run with -short.
 	short bool
@@ -118,8 +118,8 @@ func run(t *testing.T, r row) {
 	if !t.Failed() {
 		measured.add(result{row: r, text: text})
 	}
-	for _, delay := range s.latencyViolations {
-		t.Error(delay)
+	for _, violation := range s.latencyViolations {
+		t.Error(violation)
 	}
 }
 
@@ -165,8 +165,8 @@ func (s *system) summary(v verification) string {
 		parts = append(parts, fmt.Sprintf("%d delivered without having been accepted", v.Surplus))
 	}
 	parts = append(parts, s.reports...)
-	for _, delay := range s.latencyViolations {
-		parts = append(parts, "**too slow:** "+delay)
+	for _, violation := range s.latencyViolations {
+		parts = append(parts, "**too slow:** "+violation)
 	}
 	return strings.Join(parts, "; ")
 }

@@ -21,7 +21,7 @@ type namespace struct {
 func noNamespaces() string {
 	n := describeNamespace()
 	defer n.remove()
-	for _, command := range append(n.making(), n.dropping("-A")...) {
+	for _, command := range append(n.createCommands(), n.dropCommands("-A")...) {
 		if out, err := exec.Command(command[0], command[1:]...).CombinedOutput(); err != nil {
 			return fmt.Sprintf("no network namespaces: %s: %v %s", strings.Join(command, " "), err, oneLine(out))
 		}
@@ -35,7 +35,7 @@ func newNamespace(t *testing.T) *namespace {
 	n := describeNamespace()
 	n.t = t
 	t.Cleanup(n.remove)
-	for _, command := range n.making() {
+	for _, command := range n.createCommands() {
 		n.run(command...)
 	}
 	return n
@@ -56,8 +56,8 @@ func (n *namespace) remove() {
 	_ = exec.Command("ip", "netns", "del", n.name).Run()
 }
 
-// making returns the commands that create it.
-func (n *namespace) making() [][]string {
+// createCommands returns the commands that create it.
+func (n *namespace) createCommands() [][]string {
 	var commands [][]string
 	for _, line := range []string{
 		"ip netns add " + n.name,
@@ -72,12 +72,12 @@ func (n *namespace) making() [][]string {
 	return commands
 }
 
-// dropping returns the commands that start (-A) or stop (-D) dropping all
+// dropCommands returns the commands that start (-A) or stop (-D) dropping all
 // packets.
-func (n *namespace) dropping(action string) [][]string {
+func (n *namespace) dropCommands(action string) [][]string {
 	var commands [][]string
-	for _, way := range []string{"INPUT", "OUTPUT"} {
-		commands = append(commands, []string{"ip", "netns", "exec", n.name, "iptables", action, way, "-j", "DROP"})
+	for _, chain := range []string{"INPUT", "OUTPUT"} {
+		commands = append(commands, []string{"ip", "netns", "exec", n.name, "iptables", action, chain, "-j", "DROP"})
 	}
 	return commands
 }
@@ -94,7 +94,7 @@ func (n *namespace) run(command ...string) {
 
 func (n *namespace) drop(action string) {
 	n.t.Helper()
-	for _, command := range n.dropping(action) {
+	for _, command := range n.dropCommands(action) {
 		n.run(command...)
 	}
 }
@@ -110,17 +110,17 @@ func partition(s *system) {
 	s.analyzers[0].kill()
 	s.analyzers[0] = newAnalyzer(s.t, "analyzer-1", s.analyzers[0].analyzerSpec, n.address()+":0", "ip", "netns", "exec", n.name)
 	s.begin()
-	part := []struct{ begin, end func() }{
+	faults := []struct{ begin, end func() }{
 		{func() { n.drop("-A") }, func() { n.drop("-D") }},
 		{func() { n.link("down") }, func() { n.link("up") }},
 	}
 	var slowest time.Duration
-	for _, p := range part {
+	for _, p := range faults {
 		s.waitRandom(100 * time.Millisecond)
-		parted := time.Now()
+		started := time.Now()
 		p.begin()
 		s.distributor.awaitHealthy(len(s.analyzers) - 1)
-		slowest = max(slowest, time.Since(parted))
+		slowest = max(slowest, time.Since(started))
 		s.wait(500 * time.Millisecond)
 		p.end()
 		s.distributor.awaitHealthy(len(s.analyzers))

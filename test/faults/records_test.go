@@ -56,8 +56,8 @@ func (r records) of(load string) records {
 // between returns the records completed in [from, to).
 func (r records) between(from, to time.Time) records {
 	return r.where(func(one record) bool {
-		over := one.due.Add(one.took)
-		return !over.Before(from) && over.Before(to)
+		completed := one.due.Add(one.took)
+		return !completed.Before(from) && completed.Before(to)
 	})
 }
 
@@ -99,14 +99,14 @@ func (r records) refusals() string {
 
 // failures describes refused and unanswered packets, or returns "".
 func (r records) failures() string {
-	mute := r.with(unanswered)
-	late := mute.where(func(one record) bool { return one.took >= requestTimeout })
-	refusals, parted := r.refusals(), len(r.with(unsent))
-	if refusals == "" && len(mute)+parted == 0 {
+	noResponse := r.with(unanswered)
+	timedOut := noResponse.where(func(one record) bool { return one.took >= requestTimeout })
+	refusals, noConnection := r.refusals(), len(r.with(unsent))
+	if refusals == "" && len(noResponse)+noConnection == 0 {
 		return ""
 	}
 	return fmt.Sprintf("refused %q, %d unanswered (%d of them in %v), %d without a connection",
-		refusals, len(mute), len(late), requestTimeout, parted)
+		refusals, len(noResponse), len(timedOut), requestTimeout, noConnection)
 }
 
 // rounded rounds to milliseconds, short times to tenths.

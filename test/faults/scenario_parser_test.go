@@ -16,7 +16,7 @@ import (
 
 // readScenario parses a scenario file strictly.
 func readScenario(text []byte) (scenario, error) {
-	sc := scenario{Journal: memory, Analyzers: usualAnalyzers}
+	sc := scenario{Journal: memory, Analyzers: defaultAnalyzers}
 	if err := yaml.UnmarshalWithOptions(text, &sc, yaml.Strict(), yaml.DisallowUnknownField()); err != nil {
 		return sc, errors.New(yaml.FormatError(err, false, true))
 	}

@@ -21,52 +21,52 @@ func newScenarioRunner(s *system, sc scenario) *scenarioRunner {
 	return &scenarioRunner{system: s, scenario: sc}
 }
 
-// play starts the system and the loads, runs all steps, and reports violations
+// run starts the system and the loads, runs all steps, and reports violations
 // and measurements.
-func (g *scenarioRunner) play() {
-	g.t.Helper()
-	if g.Cgroup > 0 {
-		g.distributor.within = newCgroup(g.t, g.Cgroup).command()
-		g.t.Cleanup(g.distributor.kill) // before the group is removed
+func (r *scenarioRunner) run() {
+	r.t.Helper()
+	if r.Cgroup > 0 {
+		r.distributor.within = newCgroup(r.t, r.Cgroup).command()
+		r.t.Cleanup(r.distributor.kill) // before the group is removed
 	}
-	g.start()
-	for _, analyzerSpec := range g.Loads {
-		l := newLoad(analyzerSpec.Name, analyzerSpec.Emitters, analyzerSpec.Connections, analyzerSpec.Rate.of(g.capacity()))
-		l.filler.Store(int64(analyzerSpec.Filler))
-		g.emitters.begin(l)
+	r.start()
+	for _, spec := range r.Loads {
+		l := newLoad(spec.Name, spec.Emitters, spec.Connections, spec.Rate.of(r.capacity()))
+		l.filler.Store(int64(spec.Filler))
+		r.emitters.begin(l)
 	}
-	g.emitters.awaitMore(g.t, accepted, 20)
-	whole := g.open(step{Assert: g.Assert})
-	g.do(g.Steps, nil)
-	g.close(whole)
-	g.emitters.halt()
-	g.hold()
+	r.emitters.awaitMore(r.t, accepted, 20)
+	all := r.beginStep(step{Assert: r.Assert})
+	r.do(r.Steps, nil)
+	r.endStep(all)
+	r.emitters.halt()
+	r.reportSteps()
 }
 
 // do runs steps in order.
-func (g *scenarioRunner) do(steps []step, it *analyzer) {
+func (r *scenarioRunner) do(steps []step, it *analyzer) {
 	for _, st := range steps {
-		g.t.Helper()
-		c := g.open(st)
-		g.change(st, it)
+		r.t.Helper()
+		result := r.beginStep(st)
+		r.change(st, it)
 		duration := st.duration()
 		switch {
 		case st.Each:
-			for _, a := range g.analyzers {
-				g.do(st.Steps, a)
+			for _, a := range r.analyzers {
+				r.do(st.Steps, a)
 			}
 		case len(st.Steps) > 0:
 			for end := time.Now().Add(duration); ; {
-				g.do(st.Steps, it)
+				r.do(st.Steps, it)
 				if !time.Now().Before(end) {
 					break
 				}
 			}
 		default:
-			g.wait(duration)
+			r.wait(duration)
 		}
-		g.await(st.Until)
-		g.close(c)
+		r.await(st.Until)
+		r.endStep(result)
 	}
 }
 
@@ -77,104 +77,104 @@ func (st step) duration() time.Duration {
 	return st.For
 }
 
-// open starts the record of a step.
-func (g *scenarioRunner) open(st step) stepResult {
-	return stepResult{step: st, from: time.Now(), before: g.gauges()}
+// beginStep starts the record of a step.
+func (r *scenarioRunner) beginStep(st step) stepResult {
+	return stepResult{step: st, from: time.Now(), before: r.gauges()}
 }
 
-// close completes the record of a step.
-func (g *scenarioRunner) close(c stepResult) {
-	c.to = time.Now()
-	c.took = c.to.Sub(c.from)
-	c.after = g.gauges()
-	c.memory = g.distributor.peakMemory()
-	c.healthy = int(c.after.value["distributor_healthy_analyzers"])
-	g.stepResults = append(g.stepResults, c)
-	g.t.Logf("%s is over after %v", c.title(), rounded(c.took))
+// endStep completes the record of a step.
+func (r *scenarioRunner) endStep(result stepResult) {
+	result.to = time.Now()
+	result.took = result.to.Sub(result.from)
+	result.after = r.gauges()
+	result.memory = r.distributor.peakMemory()
+	result.healthy = int(result.after.value["distributor_healthy_analyzers"])
+	r.stepResults = append(r.stepResults, result)
+	r.t.Logf("%s is over after %v", result.title(), rounded(result.took))
 }
 
 // gauges scrapes the distributor; the result is empty while it cannot respond.
-func (g *scenarioRunner) gauges() gauges {
-	if g.distributor.stopped {
+func (r *scenarioRunner) gauges() gauges {
+	if r.distributor.stopped {
 		return gauges{at: time.Now()}
 	}
-	now, err := g.distributor.gauges()
+	now, err := r.distributor.gauges()
 	if err != nil {
-		g.t.Logf("no metrics: %v", err)
+		r.t.Logf("no metrics: %v", err)
 	}
 	return now
 }
 
-// hold reports the violations and measurements of all steps.
-func (g *scenarioRunner) hold() {
-	g.t.Helper()
-	sent := g.emitters.records()
-	selectAnalyzers := make(map[string]stepResult)
-	for _, c := range g.stepResults {
-		c.sent = sent.between(c.from, c.to)
-		if c.Name != "" {
-			g.report("%s", c.measured())
-			selectAnalyzers[c.Name] = c
+// reportSteps reports the violations and measurements of all steps.
+func (r *scenarioRunner) reportSteps() {
+	r.t.Helper()
+	sent := r.emitters.records()
+	results := make(map[string]stepResult)
+	for _, result := range r.stepResults {
+		result.sent = sent.between(result.from, result.to)
+		if result.Name != "" {
+			r.report("%s", result.measured())
+			results[result.Name] = result
 		}
-		for _, complaint := range c.Assert.violations(c) {
-			g.t.Errorf("%s: %s", c.title(), complaint)
+		for _, violation := range result.Assert.violations(result) {
+			r.t.Errorf("%s: %s", result.title(), violation)
 		}
-		for _, delay := range c.Assert.latencyViolations(c, selectAnalyzers) {
+		for _, violation := range result.Assert.latencyViolations(result, results) {
 			if *judge {
-				g.latencyViolations = append(g.latencyViolations, c.title()+": "+delay)
+				r.latencyViolations = append(r.latencyViolations, result.title()+": "+violation)
 			} else {
-				g.t.Logf("%s: with -judge this would fail: %s", c.title(), delay)
+				r.t.Logf("%s: with -judge this would fail: %s", result.title(), violation)
 			}
 		}
 	}
 }
 
-func (c stepResult) title() string {
-	if c.Name != "" {
-		return c.Name
+func (r stepResult) title() string {
+	if r.Name != "" {
+		return r.Name
 	}
-	return fmt.Sprintf("a step of %v", rounded(c.took))
+	return fmt.Sprintf("a step of %v", rounded(r.took))
 }
 
 // change applies a step's changes.
-func (g *scenarioRunner) change(st step, it *analyzer) {
-	g.t.Helper()
-	g.changeDistributor(st.Distributor)
+func (r *scenarioRunner) change(st step, it *analyzer) {
+	r.t.Helper()
+	r.changeDistributor(st.Distributor)
 	for _, name := range slices.Sorted(maps.Keys(st.Analyzers)) {
-		for _, a := range g.selectAnalyzers(name, it) {
-			a.apply(g.withInjection(st.Analyzers[name]))
+		for _, a := range r.selectAnalyzers(name, it) {
+			a.apply(r.withInjection(st.Analyzers[name]))
 		}
 	}
 	for name, change := range st.Loads {
-		for _, l := range g.emitters.loads {
+		for _, l := range r.emitters.loads {
 			if name == allLoads || name == l.name {
 				l.apply(change)
 			}
 		}
 	}
 	if st.Burst != nil {
-		g.emitters.burst(st.Name, *st.Burst)
+		r.emitters.burst(st.Name, *st.Burst)
 	}
 }
 
 // withInjection replaces Inject by the kind's change.
-func (g *scenarioRunner) withInjection(c change) change {
+func (r *scenarioRunner) withInjection(c change) change {
 	if c.Inject {
-		return g.Kinds[0].Inject
+		return r.Kinds[0].Inject
 	}
 	return c
 }
 
 // selectAnalyzers returns the named analyzers.
-func (g *scenarioRunner) selectAnalyzers(name string, it *analyzer) []*analyzer {
+func (r *scenarioRunner) selectAnalyzers(name string, it *analyzer) []*analyzer {
 	switch name {
 	case "all":
-		return g.analyzers
+		return r.analyzers
 	case "it":
 		return []*analyzer{it}
 	}
 	number, _ := strconv.Atoi(strings.TrimPrefix(name, "analyzer-")) // was validated
-	return g.analyzers[number-1 : number]
+	return r.analyzers[number-1 : number]
 }
 
 // apply applies a change to an analyzer.
@@ -195,7 +195,7 @@ func (a *analyzer) apply(c change) {
 // apply applies a change to a load.
 func (l *load) apply(c loadChange) {
 	if c.Times > 0 {
-		l.times(c.Times)
+		l.scale(c.Times)
 	}
 	if c.ClosedLoop {
 		l.closedLoop()
@@ -205,31 +205,31 @@ func (l *load) apply(c loadChange) {
 	}
 }
 
-func (g *scenarioRunner) changeDistributor(c change) {
-	g.t.Helper()
+func (r *scenarioRunner) changeDistributor(c change) {
+	r.t.Helper()
 	switch {
 	case c.Stop:
-		g.distributor.signal(sigStop)
+		r.distributor.signal(sigStop)
 	case c.Restore:
-		g.distributor.signal(sigCont)
+		r.distributor.signal(sigCont)
 	}
 	for range c.Idle {
-		g.connect()
+		r.connect()
 	}
 	for range c.Halves {
-		if _, err := fmt.Fprint(g.connect(), "POST /ingest HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"); err != nil {
-			g.t.Fatal(err)
+		if _, err := fmt.Fprint(r.connect(), "POST /ingest HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"); err != nil {
+			r.t.Fatal(err)
 		}
 	}
 }
 
 // connect opens a connection to the distributor until the end of the test.
-func (g *scenarioRunner) connect() net.Conn {
-	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(g.distributor.port))
+func (r *scenarioRunner) connect() net.Conn {
+	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(r.distributor.port))
 	connection, err := net.DialTimeout("tcp", address, waitTimeout())
 	if err != nil {
-		g.t.Fatal(err)
+		r.t.Fatal(err)
 	}
-	g.t.Cleanup(func() { connection.Close() })
+	r.t.Cleanup(func() { connection.Close() })
 	return connection
 }

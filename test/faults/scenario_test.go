@@ -23,7 +23,7 @@ type scenario struct {
 	Settings   map[string]string
 	// Cgroup is the distributor's memory limit in MiB, if any.
 	Cgroup int
-	// Analyzers defaults to usualAnalyzers.
+	// Analyzers defaults to defaultAnalyzers.
 	Analyzers []analyzerSpec
 	// Loads defaults to the matrix's load.
 	Loads []loadSpec
@@ -134,7 +134,7 @@ func (sc scenario) row() row {
 	r := row{
 		name: sc.Name, journal: sc.Journal, fault: sc.Fault, promise: sc.Promise,
 		env: sc.Settings, analyzers: sc.Analyzers, documented: sc.Documented, short: sc.Short, alone: true,
-		do: func(s *system) { newScenarioRunner(s, sc).play() },
+		do: func(s *system) { newScenarioRunner(s, sc).run() },
 	}
 	if sc.Cgroup > 0 {
 		r.needs = noCgroups

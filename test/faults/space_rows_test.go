@@ -87,7 +87,7 @@ func diskFull(s *system) {
 	s.begin()
 	for range 3 {
 		s.fill(fillFile)
-		s.empty(fillFile)
+		s.remove(fillFile)
 		s.emitters.awaitMore(s.t, accepted, 300)
 	}
 	s.assertOnlyUnwritable()
@@ -104,7 +104,7 @@ func killedOnFullDisk(s *system) {
 	ready := s.distributor.startUntil("/livez")
 	s.setAllBehaviours(analyzertest.Behaviour{})
 	s.emitters.awaitMore(s.t, refused, 50)
-	s.empty(fillFile)
+	s.remove(fillFile)
 	s.emitters.awaitMore(s.t, accepted, 300)
 	s.assertOnlyUnwritable()
 	s.report("it served in %v", ready.Round(10*time.Millisecond))
@@ -138,7 +138,7 @@ func (s *system) fill(path string) {
 	})
 }
 
-func (s *system) empty(path string) {
+func (s *system) remove(path string) {
 	if err := os.Remove(path); err != nil {
 		s.t.Fatal(err)
 	}

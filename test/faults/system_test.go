@@ -27,9 +27,9 @@ type system struct {
 	random  *rand.Rand
 }
 
-// usualAnalyzers are the default. The second takes one packet per request, the
+// defaultAnalyzers are the default. The second takes one packet per request, the
 // others NDJSON.
-var usualAnalyzers = []analyzerSpec{{Weight: 0.5}, {Weight: 0.3, Single: true}, {Weight: 0.2}}
+var defaultAnalyzers = []analyzerSpec{{Weight: 0.5}, {Weight: 0.3, Single: true}, {Weight: 0.2}}
 
 // connections is the number of emitters.
 const connections = 64
@@ -58,15 +58,15 @@ func newSystem(t *testing.T, analyzers []analyzerSpec) *system {
 	}
 	s := &system{t: t, random: rand.New(rand.NewPCG(seed, 0))}
 	if analyzers == nil {
-		analyzers = usualAnalyzers
+		analyzers = defaultAnalyzers
 	}
 	// Ports that no other process gets while an analyzer is killed, and would take its packets.
 	free, err := ports.Free(len(analyzers))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, p := range analyzers {
-		s.analyzers = append(s.analyzers, newAnalyzer(t, fmt.Sprintf("analyzer-%d", i+1), p, fmt.Sprintf("127.0.0.1:%d", free[i])))
+	for i, spec := range analyzers {
+		s.analyzers = append(s.analyzers, newAnalyzer(t, fmt.Sprintf("analyzer-%d", i+1), spec, fmt.Sprintf("127.0.0.1:%d", free[i])))
 	}
 	s.distributor = newDistributor(t, program)
 	s.emitters = newEmitters(t, s.distributor.url("/ingest"))
@@ -110,7 +110,7 @@ func (s *system) closedLoop() {
 // resetRates makes all emitters send at their default rate.
 func (s *system) resetRates() {
 	for _, l := range s.emitters.loads {
-		l.times(1)
+		l.scale(1)
 	}
 }
 

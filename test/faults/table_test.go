@@ -50,15 +50,15 @@ func (r *results) write(path string) error {
 	if err != nil {
 		return err
 	}
-	if skipReason := len(rows) - len(r.all); skipReason > 0 {
-		return fmt.Errorf("%s is not written: %d rows were not run or failed", path, skipReason)
+	if missing := len(rows) - len(r.all); missing > 0 {
+		return fmt.Errorf("%s is not written: %d rows were not run or failed", path, missing)
 	}
 	document, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}
-	before, failurePause, begins := strings.Cut(string(document), tableBegin)
-	_, after, ends := strings.Cut(failurePause, tableEnd)
+	before, rest, begins := strings.Cut(string(document), tableBegin)
+	_, after, ends := strings.Cut(rest, tableEnd)
 	if !begins || !ends {
 		return fmt.Errorf("%s has no place for the table: a line %q and a line %q", path, tableBegin, tableEnd)
 	}

@@ -167,13 +167,13 @@ func (o *orchestrator) size() int {
 }
 
 // scaleAnswer is the response of GET /v1/scale for the pods.
-type scaleAnswer struct {
+type scaleResponse struct {
 	Desired, Current int
 	Pace             float64
 	Reason           string
 }
 
-func (d *distributor) scale() (s scaleAnswer) {
+func (d *distributor) scale() (s scaleResponse) {
 	d.Helper()
 	if status, err := d.request(http.MethodGet, "/v1/scale?group="+podService, "", &s); err != nil || status != http.StatusOK {
 		d.Fatal(status, err)

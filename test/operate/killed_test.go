@@ -17,10 +17,10 @@ import (
 )
 
 // request sends a request to the admin API and decodes the response, unless it is a refusal.
-func (d *distributor) request(method, path, body string, answer any) (status int, err error) {
+func (d *distributor) request(method, path, body string, response any) (status int, err error) {
 	status, text, err := d.exchange(method, path, body)
 	if err == nil && status < 300 {
-		err = json.Unmarshal(text, answer)
+		err = json.Unmarshal(text, response)
 	}
 	return status, err
 }

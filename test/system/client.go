@@ -14,8 +14,8 @@ import (
 
 var client = &http.Client{Timeout: timeout}
 
-// answer is a response; status 0 means none.
-type answer struct {
+// response is a response; status 0 means none.
+type response struct {
 	status  int
 	header  http.Header
 	body    string
@@ -24,21 +24,21 @@ type answer struct {
 	}
 }
 
-func request(ctx context.Context, method, url, contentType, body string) answer {
+func request(ctx context.Context, method, url, contentType, body string) response {
 	r, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
 	if err != nil {
-		return answer{body: err.Error()}
+		return response{body: err.Error()}
 	}
 	if contentType != "" {
 		r.Header.Set("Content-Type", contentType)
 	}
-	response, err := client.Do(r)
+	resp, err := client.Do(r)
 	if err != nil {
-		return answer{body: err.Error()}
+		return response{body: err.Error()}
 	}
-	defer response.Body.Close() //nolint:errcheck // it was read
-	content, _ := io.ReadAll(response.Body)
-	a := answer{status: response.StatusCode, header: response.Header, body: string(content)}
+	defer resp.Body.Close() //nolint:errcheck // it was read
+	content, _ := io.ReadAll(resp.Body)
+	a := response{status: resp.StatusCode, header: resp.Header, body: string(content)}
 	_ = json.Unmarshal(content, &a.problem) // not every response is a problem
 	return a
 }

@@ -129,15 +129,15 @@ func (d *document) checkBody(o operation, mediaType string, body []byte) error {
 	return d.check(o.pointer+"/requestBody/content/"+escape(mediaType)+"/schema", body)
 }
 
-// checkAnswer returns an error unless an answer is one of the operation.
-func (d *document) checkAnswer(o operation, status int, mediaType string, body []byte) error {
+// checkAnswer returns an error unless a response is one of the operation.
+func (d *document) checkResponse(o operation, status int, mediaType string, body []byte) error {
 	code := fmt.Sprint(status)
-	answers := o.node["responses"].(map[string]any)
-	answer, pointer := d.resolve(answers[code], o.pointer+"/responses/"+code)
-	if answer == nil {
-		return fmt.Errorf("%d is not among its answers", status)
+	responses := o.node["responses"].(map[string]any)
+	response, pointer := d.resolve(responses[code], o.pointer+"/responses/"+code)
+	if response == nil {
+		return fmt.Errorf("%d is not among its responses", status)
 	}
-	content, _ := answer["content"].(map[string]any)
+	content, _ := response["content"].(map[string]any)
 	if content[mediaType] == nil {
 		return fmt.Errorf("%d has no %s", status, mediaType)
 	}

@@ -1,5 +1,5 @@
-// Package admintest has admin APIs for tests: one with scripted answers that checks requests and
-// answers against the OpenAPI document (Server), and that of a distributor (System).
+// Package admintest has admin APIs for tests: one with scripted responses that checks requests and
+// responses against the OpenAPI document (Server), and that of a distributor (System).
 package admintest
 
 import (
@@ -21,9 +21,9 @@ type Server struct {
 	document *document
 	stop     chan struct{}
 
-	mu       sync.Mutex
-	answers  map[string][]answer // guarded by mu
-	requests []Request           // guarded by mu
+	mu        sync.Mutex
+	responses map[string][]response // guarded by mu
+	requests  []Request             // guarded by mu
 }
 
 // Request is a request that the server got.
@@ -31,7 +31,7 @@ type Request struct {
 	Line, Body, IfMatch, LastEventID, Authorization string
 }
 
-type answer struct {
+type response struct {
 	status    int
 	mediaType string
 	body      string
@@ -43,7 +43,7 @@ type answer struct {
 // New starts a server that stops at the end of the test.
 func New(t testing.TB) *Server {
 	t.Helper()
-	s := &Server{t: t, document: readDocument(t), stop: make(chan struct{}), answers: make(map[string][]answer)}
+	s := &Server{t: t, document: readDocument(t), stop: make(chan struct{}), responses: make(map[string][]response)}
 	server := httptest.NewServer(s)
 	s.URL = server.URL
 	t.Cleanup(func() {
@@ -53,29 +53,29 @@ func New(t testing.TB) *Server {
 	return s
 }
 
-// Answer sets the answer to a request, such as "GET /v1/status". Several answers to the same
+// Answer sets the response to a request, such as "GET /v1/status". Several responses to the same
 // request are given in order, the last one again and again.
 func (s *Server) Answer(request string, status int, body string) {
 	mediaType := "application/json"
 	if status >= 400 {
 		mediaType = "application/problem+json"
 	}
-	s.add(request, answer{status: status, mediaType: mediaType, body: body})
+	s.add(request, response{status: status, mediaType: mediaType, body: body})
 }
 
-// AnswerText is Answer for an answer of another type.
+// AnswerText is Answer for a response of another type.
 func (s *Server) AnswerText(request, mediaType, body string) {
-	s.add(request, answer{status: http.StatusOK, mediaType: mediaType, body: body})
+	s.add(request, response{status: http.StatusOK, mediaType: mediaType, body: body})
 }
 
-// Stream sets the answer to a request for a stream: its events, as they are sent. If hold
+// Stream sets the response to a request for a stream: its events, as they are sent. If hold
 // is true the connection then stays open until the end of the test.
 func (s *Server) Stream(request string, hold bool, events string) {
-	s.add(request, answer{status: http.StatusOK, mediaType: "text/event-stream", body: events, stream: true, hold: hold})
+	s.add(request, response{status: http.StatusOK, mediaType: "text/event-stream", body: events, stream: true, hold: hold})
 }
 
-// Drop sets that a request gets no answer.
-func (s *Server) Drop(request string) { s.add(request, answer{drop: true}) }
+// Drop sets that a request gets no response.
+func (s *Server) Drop(request string) { s.add(request, response{drop: true}) }
 
 // Refuse sets a refusal.
 func (s *Server) Refuse(request string, status int, code, detail string) {
@@ -88,10 +88,10 @@ func (s *Server) Refuse(request string, status int, code, detail string) {
 	s.Answer(request, status, string(problem))
 }
 
-func (s *Server) add(request string, a answer) {
+func (s *Server) add(request string, a response) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.answers[request] = append(s.answers[request], a)
+	s.responses[request] = append(s.responses[request], a)
 }
 
 // Requests returns the requests other than GET so far, or all.
@@ -125,8 +125,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	s.checkRequest(operation, r, body)
 	if !next.stream {
-		if err := s.document.checkAnswer(operation, next.status, next.mediaType, []byte(next.body)); err != nil {
-			s.t.Errorf("the test's answer to %s %s: %v", r.Method, r.RequestURI, err)
+		if err := s.document.checkResponse(operation, next.status, next.mediaType, []byte(next.body)); err != nil {
+			s.t.Errorf("the test's response to %s %s: %v", r.Method, r.RequestURI, err)
 		}
 	} else {
 		s.checkEvents(operation, next.body)
@@ -143,7 +143,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (s *Server) next(r *http.Request, body string) (next answer, known bool) {
+func (s *Server) next(r *http.Request, body string) (next response, known bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.requests = append(s.requests, Request{
@@ -151,12 +151,12 @@ func (s *Server) next(r *http.Request, body string) (next answer, known bool) {
 		Authorization: r.Header.Get("Authorization"),
 	})
 	name := r.Method + " " + r.URL.Path
-	list := s.answers[name]
+	list := s.responses[name]
 	if len(list) == 0 {
-		return answer{}, false
+		return response{}, false
 	}
 	if len(list) > 1 {
-		s.answers[name] = list[1:]
+		s.responses[name] = list[1:]
 	}
 	return list[0], true
 }

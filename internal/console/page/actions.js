@@ -157,7 +157,7 @@ export class Dialog extends Component {
     const {action} = this.props, {values} = this.state, query = new URLSearchParams({...action.query?.(values), ...(dry && {dry_run: true})});
     return request(action.method, action.path + (query.size ? '?' + query : ''), {body: action.body(values, this.seen), revision});
   }
-  // preview asks for the dry run; of several answers the last one counts.
+  // preview asks for the dry run; of several responses the last one counts.
   async preview() {
     const {action} = this.props, turn = this.turn = {};
     if (action.unrevised && !action.dry) return;
@@ -168,7 +168,7 @@ export class Dialog extends Component {
     if (turn === this.turn && !this.gone) this.setState(found);
   }
   set(name, text) {
-    this.turn = null; // an answer on its way is of other values
+    this.turn = null; // a response on its way is of other values
     this.setState(({values}) => ({values: {...values, [name]: text}, result: null}));
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.preview(), 250);

@@ -1,6 +1,6 @@
 // The admin API. Whatever the console does goes through request and events.
 
-// Problem is a refusal: the members of its document (RFC 9457). Its status is 0 without an answer.
+// Problem is a refusal: the members of its document (RFC 9457). Its status is 0 without a response.
 export class Problem extends Error {
   constructor(body) {
     super(body.detail || body.title);
@@ -25,7 +25,7 @@ const send = async (path, options) => {
   return response;
 };
 
-// request returns the body of an answer.
+// request returns the body of a response.
 export const request = async (method, path, {body, revision, signal} = {}) => {
   const headers = {};
   if (method !== 'GET') headers['Content-Type'] = 'application/json';

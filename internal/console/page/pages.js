@@ -8,7 +8,7 @@ import {act, analyzerActions, setLimit, clearLimit, replayLetters, deleteLetters
 import {ShareBar, NoControls, eventText} from './overview.js';
 import {Chart} from './charts.js';
 
-// Asked shows the answer to a read, which is asked anew when its path changes, and each few
+// Asked shows the response to a read, which is asked anew when its path changes, and each few
 // seconds if it is live.
 export class Asked extends Component {
   componentDidMount() {

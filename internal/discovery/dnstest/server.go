@@ -1,4 +1,4 @@
-// Package dnstest provides a DNS server whose answers change, for tests of what resolves names.
+// Package dnstest provides a DNS server whose responses change, for tests of what resolves names.
 package dnstest
 
 import (
@@ -67,7 +67,7 @@ func New(t testing.TB) *Server {
 }
 
 // Set replaces the records of a name, each as in a zone file without the name, such as
-// "5 IN A 127.0.0.2". A CNAME is part of all answers. Without records the name exists and has none.
+// "5 IN A 127.0.0.2". A CNAME is part of all responses. Without records the name exists and has none.
 func (s *Server) Set(name string, records ...string) {
 	parsed := []dns.RR{}
 	for _, text := range records {
@@ -133,17 +133,17 @@ func (s *Server) answer(query *dns.Msg, byTCP bool) *dns.Msg {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.queries++
-	answer := new(dns.Msg).SetReply(query)
+	response := new(dns.Msg).SetReply(query)
 	records, known := s.records[query.Question[0].Name]
 	switch {
 	case s.code != dns.RcodeSuccess && (s.matches == nil || s.matches(query.Question[0])):
-		answer.Rcode = s.code
+		response.Rcode = s.code
 	case !known:
-		answer.Rcode = dns.RcodeNameError
+		response.Rcode = dns.RcodeNameError
 	default:
 		for _, record := range records {
 			if kind := record.Header().Rrtype; kind == query.Question[0].Qtype || kind == dns.TypeCNAME {
-				answer.Answer = append(answer.Answer, record)
+				response.Answer = append(response.Answer, record)
 			}
 		}
 	}
@@ -152,7 +152,7 @@ func (s *Server) answer(query *dns.Msg, byTCP bool) *dns.Msg {
 		if options := query.IsEdns0(); options != nil {
 			size = int(options.UDPSize())
 		}
-		answer.Truncate(size)
+		response.Truncate(size)
 	}
-	return answer
+	return response
 }

@@ -20,7 +20,7 @@ func TestBufferIsNotReusedWhileSent(t *testing.T) {
 		} else {
 			j.sentLocked(o)
 			if len(j.buffers) > 0 {
-				t.Error("the buffer of an envelope without an answer is given back")
+				t.Error("the buffer of an envelope without an acknowledgement is given back")
 			}
 			j.resolveLocked(o, nil)
 		}

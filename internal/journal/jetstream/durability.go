@@ -64,15 +64,15 @@ func readServerSync(ctx context.Context, base string) syncKind {
 		return syncUnknown
 	}
 	defer response.Body.Close()
-	var answer struct {
+	var decoded struct {
 		Config *struct {
 			Always bool `json:"sync_always"`
 		} `json:"config"`
 	}
-	if err := json.NewDecoder(io.LimitReader(response.Body, maxMonitorBytes)).Decode(&answer); err != nil || answer.Config == nil {
+	if err := json.NewDecoder(io.LimitReader(response.Body, maxMonitorBytes)).Decode(&decoded); err != nil || decoded.Config == nil {
 		return syncUnknown
 	}
-	if answer.Config.Always {
+	if decoded.Config.Always {
 		return syncAlways
 	}
 	return syncInterval

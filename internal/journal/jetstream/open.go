@@ -101,7 +101,7 @@ func (j *Journal) start() {
 	j.watching.Go(j.watch)
 }
 
-// subscribe subscribes to the answers of the streams, and to the messages of other distributors.
+// subscribe subscribes to the acknowledgements of the streams, and to the messages of other distributors.
 func (j *Journal) subscribe() error {
 	_, acks := j.link.Conn.Subscribe(j.pubAckSubject+"*", j.onPubAck)
 	_, notes := j.link.Conn.Subscribe(j.notesSubject(j.name), func(m *nats.Msg) { j.noted(m.Data) })
@@ -155,7 +155,7 @@ func (j *Journal) Release() {
 	j.keeping.Wake()
 }
 
-// closeTimeout bounds the wait for the answer to the last acks.
+// closeTimeout bounds the wait for the reply to the last acks.
 const closeTimeout = 10 * time.Second
 
 // Close returns received envelopes that are not acknowledged, and closes the connection.
@@ -213,7 +213,7 @@ func (j *Journal) abandonLocked() {
 }
 
 // awaitPublished waits until the streams have answered all publications, or the publications have
-// ended without an answer.
+// ended without an acknowledgement.
 func (j *Journal) awaitPublished() {
 	ticker := time.NewTicker(5 * time.Millisecond)
 	defer ticker.Stop()

@@ -6,7 +6,7 @@ import (
 	"strconv"
 )
 
-// pubAck is the answer of a stream to a publication.
+// pubAck is the acknowledgement of a publication, or its refusal, by a stream.
 type pubAck struct {
 	Sequence  uint64 `json:"seq"`
 	Duplicate bool   `json:"duplicate"`
@@ -16,9 +16,9 @@ type pubAck struct {
 	} `json:"error"`
 }
 
-// parsePubAck decodes an answer; it decodes the usual answer for a stored message without
+// parsePubAck decodes an acknowledgement; it decodes the usual one for a stored message without
 // reflection.
-func parsePubAck(data []byte) (answer pubAck, ok bool) {
+func parsePubAck(data []byte) (ack pubAck, ok bool) {
 	const begin = `{"stream":"`
 	if rest, found := bytes.CutPrefix(data, []byte(begin)); found {
 		_, rest, _ = bytes.Cut(rest, []byte(`"`))
@@ -28,8 +28,8 @@ func parsePubAck(data []byte) (answer pubAck, ok bool) {
 			}
 		}
 	}
-	err := json.Unmarshal(data, &answer)
-	return answer, err == nil
+	err := json.Unmarshal(data, &ack)
+	return ack, err == nil
 }
 
 // Error codes of NATS.

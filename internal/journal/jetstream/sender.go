@@ -255,7 +255,7 @@ func (s *sender) send(o *publication) {
 }
 
 // sentLocked records that the sender has finished reading the data of a publication, which may have
-// ended meanwhile with the answer to an earlier message of it.
+// ended meanwhile with the acknowledgement of an earlier message of it.
 func (j *Journal) sentLocked(o *publication) {
 	o.sending = false
 	if j.published[o.number] != o {
@@ -320,13 +320,13 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// onPubAck handles the answer to a publication.
+// onPubAck handles the acknowledgement of a publication.
 func (j *Journal) onPubAck(m *nats.Msg) {
 	number, err := strconv.ParseUint(strings.TrimPrefix(m.Subject, j.pubAckSubject), 10, 64)
 	if err != nil {
 		return
 	}
-	answer, ok := parsePubAck(m.Data)
+	ack, ok := parsePubAck(m.Data)
 	if m.Header.Get("Status") != "" || !ok {
 		return // the stream has no leader now, so that the envelope is sent again
 	}
@@ -339,23 +339,23 @@ func (j *Journal) onPubAck(m *nats.Msg) {
 	}
 	var done []*request
 	switch {
-	case answer.Error == nil && answer.Sequence > 0:
+	case ack.Error == nil && ack.Sequence > 0:
 		j.metrics.published(o, now)
 		o.partition.stored(now)
 		j.unwritable = nil
 		done = j.resolveLocked(o, nil)
-	case answer.Error != nil && answer.Error.Code == codeStoreFailed && strings.Contains(answer.Error.Description, "maximum"):
+	case ack.Error != nil && ack.Error.Code == codeStoreFailed && strings.Contains(ack.Error.Description, "maximum"):
 		o.partition.answered, o.partition.full = now, true
 		done = j.divertLocked(o, journal.ErrFull)
-	case answer.Error != nil && (answer.Error.Code == codeStoreFailed || answer.Error.Code == codeNoStorage || answer.Error.Code == codeNoResources):
+	case ack.Error != nil && (ack.Error.Code == codeStoreFailed || ack.Error.Code == codeNoStorage || ack.Error.Code == codeNoResources):
 		p := o.partition
 		p.answered, p.refusing, p.refusedAt = now, true, now
-		p.fault = fmt.Errorf("the stream %s can store nothing: %s (%d)", p.stream, answer.Error.Description, answer.Error.Code)
+		p.fault = fmt.Errorf("the stream %s can store nothing: %s (%d)", p.stream, ack.Error.Description, ack.Error.Code)
 		done = j.divertLocked(o, fmt.Errorf("%w: %w", journal.ErrUnwritable, p.fault))
-	case answer.Error != nil && answer.Error.Code == codeTooLarge:
-		done = j.resolveLocked(o, fmt.Errorf("%w: %s", journal.ErrTooLarge, answer.Error.Description))
-	case answer.Error != nil:
-		o.partition.fault = fmt.Errorf("the stream %s refuses: %s (%d)", o.partition.stream, answer.Error.Description, answer.Error.Code)
+	case ack.Error != nil && ack.Error.Code == codeTooLarge:
+		done = j.resolveLocked(o, fmt.Errorf("%w: %s", journal.ErrTooLarge, ack.Error.Description))
+	case ack.Error != nil:
+		o.partition.fault = fmt.Errorf("the stream %s refuses: %s (%d)", o.partition.stream, ack.Error.Description, ack.Error.Code)
 	}
 	done = append(done, j.updateWritableLocked()...)
 	j.mu.Unlock()

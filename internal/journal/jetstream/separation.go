@@ -232,8 +232,8 @@ func (j *Journal) offer(holder string, o offer) bool {
 	if err != nil {
 		return false
 	}
-	answer, err := j.link.Conn.Request(j.offersSubject(holder), data, offerTimeout)
-	return err == nil && string(answer.Data) == string(offerTaken)
+	reply, err := j.link.Conn.Request(j.offersSubject(holder), data, offerTimeout)
+	return err == nil && string(reply.Data) == string(offerTaken)
 }
 
 // onOffer takes an envelope that another distributor has received, if its packets are here.
@@ -250,10 +250,10 @@ func (j *Journal) onOffer(m *nats.Msg) {
 		}
 	}
 	j.mu.Unlock()
-	answer := []byte("-")
+	reply := []byte("-")
 	if taken {
-		answer = offerTaken
+		reply = offerTaken
 		j.keeping.Wake()
 	}
-	_ = m.Respond(answer) // without the answer the other distributor keeps the envelope
+	_ = m.Respond(reply) // without the reply the other distributor keeps the envelope
 }

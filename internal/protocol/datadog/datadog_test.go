@@ -41,7 +41,7 @@ func TestUntimed(t *testing.T) {
 	}
 }
 
-func TestAnswers(t *testing.T) {
+func TestResponses(t *testing.T) {
 	// The token is "secret".
 	const tokens = "team sha256:2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b\n"
 	locked := func() *protocoltest.System { return &protocoltest.System{Tokens: tokens} }

@@ -18,7 +18,7 @@ const (
 	remove
 )
 
-// String returns the name in requests and answers.
+// String returns the name in requests and responses.
 func (o operation) String() string { return [...]string{"create", "index", "update", "delete"}[o] }
 
 // errUnsupported is the error of an item that would change a document.

@@ -37,14 +37,14 @@ func (p *Protocol) bulk(r *server.Request, from receiver.Sender, d destination, 
 	if isBulkHelper(r.Head) {
 		operations = operationsOf(body.Body)
 	}
-	answered, why := p.accept(ctx, r, from, d, body)
+	response, why := p.accept(ctx, r, from, d, body)
 	if why != nil {
 		p.refuseBulk(r, why, operations, to)
 		return
 	}
 	answer(to, http.StatusOK, "")
-	to.Body = answered.finish()
-	to.Sent = func() { p.receiver.Release(answered.items) }
+	to.Body = response.finish()
+	to.Sent = func() { p.receiver.Release(response.items) }
 }
 
 // refuseBulk refuses a whole request in the form that its client can handle. None of the documents
@@ -75,13 +75,13 @@ func refuseForNow(r *server.Request, why *problem.Problem, to *http1.Response) {
 // body; the caller releases the items of the reply.
 func (p *Protocol) accept(ctx context.Context, r *server.Request, from receiver.Sender, d destination, body *packet.Packet) (*reply, *problem.Problem) {
 	path, _ := r.Parameter("filter_path")
-	answered := &reply{filter: filterOf(path), ids: p.receiver.SequenceID().Text}
+	response := &reply{filter: filterOf(path), ids: p.receiver.SequenceID().Text}
 	packets := p.receiver.NewPackets(ctx, body)
 	t := p.translators.Get().(*translator)
 	t.begin(packets, from.Client, time.Now())
 	packets.Expect(len(body.Body) * 3 / 2)
-	err := p.translate(t, d, body.Body, answered)
-	id, content := p.id(from, d, t, body.Body, receiver.ID{Text: answered.ids})
+	err := p.translate(t, d, body.Body, response)
+	id, content := p.id(from, d, t, body.Body, receiver.ID{Text: response.ids})
 	skewed := t.skewed
 	t.trim()
 	p.translators.Put(t)
@@ -93,43 +93,43 @@ func (p *Protocol) accept(ctx context.Context, r *server.Request, from receiver.
 		why = p.receiver.AcceptContent(ctx, from, packets, id, content)
 	}
 	if why != nil {
-		if answered.items != nil {
-			p.receiver.Release(answered.items)
+		if response.items != nil {
+			p.receiver.Release(response.items)
 		}
 		return nil, why
 	}
-	for code, documents := range answered.refused {
+	for code, documents := range response.refused {
 		p.receiver.Reject(code, documents, "client", from.Client)
 	}
 	p.receiver.CountSkewed(skewed)
-	return answered, nil
+	return response, nil
 }
 
 var errItems = fmt.Errorf("%w: a request has at most %d documents", record.ErrTooLarge, maxItems)
 
 // translate makes the packets and the items of the reply.
-func (p *Protocol) translate(t *translator, d destination, body []byte, answered *reply) error {
+func (p *Protocol) translate(t *translator, d destination, body []byte, response *reply) error {
 	list := actions{rest: body, index: []byte(d.index)}
 	for {
 		one, ok, err := list.next()
 		switch {
 		case err != nil:
 			return err
-		case !ok && answered.count == 0:
+		case !ok && response.count == 0:
 			return errors.New("request body is required: it has no actions")
 		case !ok:
 			return nil
-		case answered.count == maxItems:
+		case response.count == maxItems:
 			return errItems
 		}
 		refusal := t.do(&one)
 		if _, unavailable := errors.AsType[record.UnavailableError](refusal); unavailable {
 			return refusal
 		}
-		if answered.items, err = t.packets.Enlarge(answered.items, answered.maxItemBytes(&one)); err != nil {
+		if response.items, err = t.packets.Enlarge(response.items, response.maxItemBytes(&one)); err != nil {
 			return err
 		}
-		answered.add(&one, refusal)
+		response.add(&one, refusal)
 	}
 }
 

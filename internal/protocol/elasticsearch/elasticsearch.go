@@ -174,7 +174,7 @@ func (p *Protocol) handshake(r *server.Request, parts []string, to *http1.Respon
 	case text == "":
 		refuse(to, p.receiver.Refuse(problem.Problem{Code: problem.NotFound, Detail: "the input takes documents, and has no such path"}))
 	case r.Method == http.MethodPost && !isSetup(parts):
-		p.refuseMethod(to, "GET, HEAD, PUT") // a client would take the answer for an accepted document
+		p.refuseMethod(to, "GET, HEAD, PUT") // a client would take the response for an accepted document
 	case r.Method == http.MethodPut || r.Method == http.MethodPost:
 		answer(to, http.StatusOK, `{"acknowledged":true}`)
 	case r.Method == http.MethodDelete:

@@ -20,8 +20,8 @@ func start(t testing.TB, s *protocoltest.System) *Protocol {
 	return New(DefaultConfig(), s.Start(t, "elasticsearch").Receiver)
 }
 
-// documentCase is a request, its answer and the messages that are accepted.
-type documentCase struct{ request, body, answer, messages string }
+// documentCase is a request, its response and the messages that are accepted.
+type documentCase struct{ request, body, response, messages string }
 
 const (
 	createdItem = `,"_version":1,"result":"created","_shards":{"total":1,"successful":1,"failed":0},"_seq_no":0,"_primary_term":1,"status":201}}`
@@ -35,10 +35,10 @@ func TestDocuments(t *testing.T) {
 				s := new(protocoltest.System)
 				response, handled := s.Do(start(t, s), c.request, c.body, agent, contentType)
 				got := withoutIDs(string(response.Body))
-				if !handled || response.Status/100 != 2 || got != c.answer || !json.Valid(response.Body) {
-					t.Errorf("%d, got\n%s\nwant\n%s", response.Status, got, c.answer)
+				if !handled || response.Status/100 != 2 || got != c.response || !json.Valid(response.Body) {
+					t.Errorf("%d, got\n%s\nwant\n%s", response.Status, got, c.response)
 				}
-				if (response.Status == http.StatusCreated) != (c.answer[2] == '_') || !strings.Contains(string(response.Fields), "X-Elastic-Product: Elasticsearch") {
+				if (response.Status == http.StatusCreated) != (c.response[2] == '_') || !strings.Contains(string(response.Fields), "X-Elastic-Product: Elasticsearch") {
 					t.Errorf("%d %s", response.Status, response.Fields)
 				}
 				if got := s.NewText(); got != c.messages {
@@ -71,7 +71,7 @@ A: 1700000001500 INFO l {body_key=log es.index=A input=elasticsearch}`},
 	}
 }
 
-// itemErrorCases are bulk requests of which some items are rejected or left out of the answer.
+// itemErrorCases are bulk requests of which some items are rejected or left out of the response.
 func itemErrorCases() map[string]documentCase {
 	return map[string]documentCase{
 		"bad ones": {"POST /i/_bulk", `{"index":{}}
@@ -144,12 +144,12 @@ func TestRefusedRequests(t *testing.T) {
 	} {
 		s := new(protocoltest.System)
 		response, _ := s.Do(start(t, s), "POST /i/_bulk", body, agent)
-		var answer struct {
+		var decoded struct {
 			Error  struct{ Type, Reason string }
 			Status int
 		}
-		if err := json.Unmarshal(response.Body, &answer); err != nil || response.Status != 400 || answer.Status != 400 ||
-			answer.Error.Type == "" || !strings.Contains(answer.Error.Reason, want) {
+		if err := json.Unmarshal(response.Body, &decoded); err != nil || response.Status != 400 || decoded.Status != 400 ||
+			decoded.Error.Type == "" || !strings.Contains(decoded.Error.Reason, want) {
 			t.Errorf("%q: %d %s", body, response.Status, response.Body)
 		}
 		if got := s.NewText(); got != "" {
@@ -294,7 +294,7 @@ const (
 	helper = "X-Elastic-Client-Meta: es=8.17.0,js=20.0.0,t=8.9.1,hc=20.0.0,h=bp"
 )
 
-// overloadCase is a request that cannot be accepted, and its answer.
+// overloadCase is a request that cannot be accepted, and its response.
 type overloadCase struct {
 	system     *protocoltest.System
 	request    string
@@ -323,7 +323,7 @@ func TestOverload(t *testing.T) {
 					t.Errorf("Retry-After: %d", response.RetryAfter)
 				}
 				if waited := time.Since(started); waited > 6*time.Second {
-					t.Errorf("the answer came after %v", waited)
+					t.Errorf("the response came after %v", waited)
 				}
 			})
 		})

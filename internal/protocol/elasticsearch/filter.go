@@ -2,7 +2,7 @@ package elasticsearch
 
 import "strings"
 
-// The parts of a bulk answer.
+// The parts of a bulk response.
 const (
 	partTook = iota
 	partErrors
@@ -48,7 +48,7 @@ func filterOf(text string) (f filter) {
 	return f
 }
 
-// hasItems reports whether an answer has items.
+// hasItems reports whether a response has items.
 func (f *filter) hasItems() bool {
 	for _, has := range f[partIndex:partError] {
 		if has {

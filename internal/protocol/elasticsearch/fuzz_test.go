@@ -25,20 +25,20 @@ func FuzzBulk(f *testing.F) {
 		if !ok {
 			return
 		}
-		var answer struct {
+		var decoded struct {
 			Errors bool
 			Items  []map[string]struct{ Status int }
 		}
-		if err := json.Unmarshal(response.Body, &answer); err != nil {
+		if err := json.Unmarshal(response.Body, &decoded); err != nil {
 			t.Fatalf("%q: %v", response.Body, err)
 		}
 		var got []string
-		for _, item := range answer.Items {
+		for _, item := range decoded.Items {
 			for name, one := range item {
 				got = append(got, fmt.Sprint(name, one.Status))
 			}
 		}
-		if strings.Join(got, " ") != strings.Join(want, " ") || answer.Errors != strings.Contains(strings.Join(want, ""), "400") {
+		if strings.Join(got, " ") != strings.Join(want, " ") || decoded.Errors != strings.Contains(strings.Join(want, ""), "400") {
 			t.Fatalf("%q: %q, want %q", body, got, want)
 		}
 	})

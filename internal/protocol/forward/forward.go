@@ -27,7 +27,7 @@ const (
 	holdTimeout = 30 * time.Second
 	// frameTimeout bounds the arrival of a message that has begun.
 	frameTimeout = 30 * time.Second
-	// writeTimeout bounds an answer.
+	// writeTimeout bounds an acknowledgement.
 	writeTimeout = 10 * time.Second
 )
 

@@ -200,7 +200,7 @@ func TestHeldAcknowledgement(t *testing.T) {
 	c.send(pack([]any{"t", 1, log("a")}, []any{"t", 1, log("b"), pairs{{"chunk", "c"}}}))
 	_ = c.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
 	if n, err := c.Read(make([]byte, 1)); n > 0 || err == nil {
-		t.Error("an answer before there is capacity")
+		t.Error("a response before there is capacity")
 	}
 	f.Journal.SetFull(false)
 	if got := c.read(); !reflect.DeepEqual(got, ack("c")) || len(f.Messages()) != 2 {
@@ -363,10 +363,10 @@ func TestHeartbeats(t *testing.T) {
 		if _, err := conn.Write([]byte(beat)); err != nil {
 			t.Fatal(err)
 		}
-		var answer [2]byte
+		var response [2]byte
 		_ = conn.SetReadDeadline(time.Now().Add(time.Minute))
-		if n, err := conn.Read(answer[:]); err != nil || n != 1 || answer[0] != 0 {
-			t.Errorf("%x, %v", answer[:n], err)
+		if n, err := conn.Read(response[:]); err != nil || n != 1 || response[0] != 0 {
+			t.Errorf("%x, %v", response[:n], err)
 		}
 	}
 	if err := h.Stop(t.Context()); err != nil {

@@ -28,7 +28,7 @@ func (h *Heartbeats) serve() {
 		case errors.Is(err, net.ErrClosed):
 			return
 		case from != nil: // also if the datagram is longer
-			_, _ = h.conn.WriteTo([]byte{0}, from) // a client without an answer asks again
+			_, _ = h.conn.WriteTo([]byte{0}, from) // a client without a reply asks again
 		}
 	}
 }

@@ -17,7 +17,7 @@ import (
 // prefix begins all paths of the protocol.
 const prefix = "/services/collector"
 
-// The codes of answers.
+// The codes of responses.
 const (
 	codeSuccess      = 0
 	codeNoToken      = 2
@@ -114,8 +114,8 @@ func (p *Protocol) accept(r *server.Request, from receiver.Sender, translate tra
 }
 
 // isSplunkLogging reports whether the client is the package splunk-logging of Node.js, which
-// winston-splunk-httplogger uses. It retries a request only if it gets no answer, whatever the status
-// of an answer is. Its User-Agent is that of its HTTP client, Needle; old versions send none.
+// winston-splunk-httplogger uses. It retries a request only if it gets no response, whatever the status
+// of a response is. Its User-Agent is that of its HTTP client, Needle; old versions send none.
 func isSplunkLogging(head *http1.Head) bool {
 	agent := head.Field("user-agent")
 	return http1.Is(head.Field("content-type"), "application/x-www-form-urlencoded") &&

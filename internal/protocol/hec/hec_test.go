@@ -65,7 +65,7 @@ func TestUntimed(t *testing.T) {
 // The token is "secret".
 const tokens = "team sha256:2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b\n"
 
-func TestAnswers(t *testing.T) {
+func TestResponses(t *testing.T) {
 	ok := func() *protocoltest.System { return new(protocoltest.System) }
 	locked := func() *protocoltest.System { return &protocoltest.System{Tokens: tokens} }
 	for name, c := range map[string]struct {
@@ -96,11 +96,11 @@ func TestAnswers(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := c.system.Start(t, "hec")
 				response, handled := s.Do(New(s.Receiver), c.request, c.body, c.fields...)
-				var answer struct {
+				var decoded struct {
 					Text string
 					Code int
 				}
-				if err := json.Unmarshal(response.Body, &answer); err != nil || !handled || response.Status != c.status || answer.Code != c.code || answer.Text == "" {
+				if err := json.Unmarshal(response.Body, &decoded); err != nil || !handled || response.Status != c.status || decoded.Code != c.code || decoded.Text == "" {
 					t.Errorf("%v %d %s", handled, response.Status, response.Body)
 				}
 				if (response.RetryAfter > 0) != (c.status == 503) {
@@ -115,7 +115,7 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-// splunk-logging retries only requests without an answer: without capacity it gets none.
+// splunk-logging retries only requests without a response: without capacity it gets none.
 func TestUnanswered(t *testing.T) {
 	const form, needle = "Content-Type: application/x-www-form-urlencoded", "User-Agent: Needle/2.9.1 (Node.js v20.20.2; linux x64)"
 	for name, c := range map[string]struct {

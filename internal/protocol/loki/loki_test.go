@@ -162,7 +162,7 @@ func TestRepeatedRequest(t *testing.T) {
 	}
 }
 
-func TestAnswers(t *testing.T) {
+func TestResponses(t *testing.T) {
 	const body = `{"streams":[{"stream":{"app":"a"},"values":[["` + second + `000000000","m"]]}]}`
 	// The token is that of the contract's examples, "secret".
 	const tokens = "team sha256:2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b emitters=b*\n"
@@ -197,7 +197,7 @@ func TestAnswers(t *testing.T) {
 					t.Errorf("%v: %d, Retry-After %d, %s", handled, response.Status, response.RetryAfter, response.Body)
 				}
 				if waited := time.Since(started); waited > 6*time.Second {
-					t.Errorf("the answer came after %v", waited)
+					t.Errorf("the response came after %v", waited)
 				}
 				if (response.Authenticate != "") != (c.status == 401) || (response.Allow != "") != (c.status == 405) {
 					t.Errorf("Authenticate %q, Allow %q", response.Authenticate, response.Allow)

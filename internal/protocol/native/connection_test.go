@@ -16,17 +16,17 @@ import (
 func (c *client) wantReusable() {
 	c.Helper()
 	c.send(post(aPacket("again", 0)))
-	c.answer().wantAccepted(c, "again")
+	c.readResponse().wantAccepted(c, "again")
 }
 
 // wantClosed checks that the server announces the end of the connection, and closes it.
-func (c *client) wantClosed(a answer) {
+func (c *client) wantClosed(a response) {
 	c.Helper()
 	if !a.Close {
-		c.Error("the answer does not say that the connection ends")
+		c.Error("the response does not say that the connection ends")
 	}
 	if n, err := io.Copy(io.Discard, c.reader); n > 0 || err != nil {
-		c.Errorf("%d bytes after the answer, %v", n, err)
+		c.Errorf("%d bytes after the response, %v", n, err)
 	}
 }
 
@@ -58,7 +58,7 @@ func TestConnectionIsReusedAfterRefusal(t *testing.T) {
 				if err != nil || response.Close {
 					t.Fatal(err)
 				}
-			} else if a := c.answer(); a.Close {
+			} else if a := c.readResponse(); a.Close {
 				t.Errorf("the connection is given up after %d %s", a.StatusCode, a.text)
 			}
 			c.wantReusable()
@@ -90,7 +90,7 @@ func TestLargeUnreadBodyIsAnswered(t *testing.T) {
 				_, err := io.WriteString(c.conn, request)
 				sent <- err
 			}()
-			a := c.answer()
+			a := c.readResponse()
 			c.wantClosed(a)
 			if err := <-sent; err != nil {
 				t.Errorf("sending: %v", err)
@@ -112,7 +112,7 @@ func TestAnnouncedSizeIsRefusedAtOnce(t *testing.T) {
 		for _, expect := range []string{"", "Expect: 100-continue\r\n"} {
 			c := f.dial()
 			c.send("POST /ingest HTTP/1.1\r\nHost: t\r\n" + expect + "Content-Length: " + size + "\r\n\r\n")
-			a := c.answer()
+			a := c.readResponse()
 			r := a.wantRefusal(t, 413, problem.TooLarge)
 			if !strings.Contains(r.Detail, "1048576") {
 				t.Errorf("detail %q does not name the limit", r.Detail)
@@ -127,7 +127,7 @@ func TestLengthBeyondNumbersIsRefused(t *testing.T) {
 	f := serve(t, standard())
 	c := f.dial()
 	c.send("POST /ingest HTTP/1.1\r\nHost: t\r\nContent-Length: 18446744073709551619\r\n\r\nabc")
-	if a := c.answer(); a.StatusCode != 400 && a.StatusCode != 413 {
+	if a := c.readResponse(); a.StatusCode != 400 && a.StatusCode != 413 {
 		t.Errorf("status %d", a.StatusCode)
 	}
 }
@@ -138,11 +138,11 @@ func TestExpectContinue(t *testing.T) {
 		c := f.dial()
 		head, body, _ := strings.Cut(post(aPacket("p", 0), expect), "\r\n\r\n")
 		c.send(head + "\r\n\r\n")
-		if a := c.answer(); a.StatusCode != http.StatusContinue {
+		if a := c.readResponse(); a.StatusCode != http.StatusContinue {
 			t.Fatalf("status %d", a.StatusCode)
 		}
 		c.send(body)
-		c.answer().wantAccepted(t, "p")
+		c.readResponse().wantAccepted(t, "p")
 		c.wantReusable()
 	}
 }
@@ -156,7 +156,7 @@ func TestClientEndsConnection(t *testing.T) {
 		t.Run(options, func(t *testing.T) {
 			c := f.dial()
 			c.send(post(aPacket("p", 0), "Connection: "+options))
-			a := c.answer()
+			a := c.readResponse()
 			a.wantAccepted(t, "p")
 			c.wantClosed(a)
 		})
@@ -164,7 +164,7 @@ func TestClientEndsConnection(t *testing.T) {
 	for _, other := range []string{"Connection: keep-alive", "Connection: TE, closed", "Connection:", "X-Connection: close"} {
 		c := f.dial()
 		c.send(post(aPacket("p", 0), other))
-		c.answer().wantAccepted(t, "p")
+		c.readResponse().wantAccepted(t, "p")
 		c.wantReusable()
 	}
 }
@@ -187,7 +187,7 @@ func TestTwoLengthsAreRefused(t *testing.T) {
 			t.Run(name+" "+what, func(t *testing.T) {
 				c := f.dial()
 				c.send("POST /ingest HTTP/1.1\r\nHost: t\r\n" + headers[0] + "\r\n" + headers[1] + "\r\n\r\n" + rest)
-				a := c.answer()
+				a := c.readResponse()
 				a.wantRefusal(t, 400, problem.Malformed)
 				c.wantClosed(a)
 			})
@@ -204,23 +204,23 @@ func TestPipelining(t *testing.T) {
 	c := f.dial()
 	c.send(post(aPacket("1", 0)), post("{}"), chunked(aPacket("2", 5000), 100), post(aPacket("3", 100_000)),
 		post("x", "Content-Encoding: br"), post(aPacket("4", 0)))
-	c.answer().wantAccepted(t, "1")
-	c.answer().wantRefusal(t, 400, problem.InvalidPacket)
-	c.answer().wantAccepted(t, "2")
-	c.answer().wantAccepted(t, "3")
-	c.answer().wantRefusal(t, 415, problem.UnsupportedEncoding)
-	c.answer().wantAccepted(t, "4")
+	c.readResponse().wantAccepted(t, "1")
+	c.readResponse().wantRefusal(t, 400, problem.InvalidPacket)
+	c.readResponse().wantAccepted(t, "2")
+	c.readResponse().wantAccepted(t, "3")
+	c.readResponse().wantRefusal(t, 415, problem.UnsupportedEncoding)
+	c.readResponse().wantAccepted(t, "4")
 }
 
 // A response does not wait for the rest of the next request.
-func TestPipelinedAnswerIsNotWithheld(t *testing.T) {
+func TestPipelinedResponseIsNotWithheld(t *testing.T) {
 	f := serve(t, standard())
 	c := f.dial()
 	two := post(aPacket("2", 2000))
 	c.send(post(aPacket("1", 200)) + two[:1000])
-	c.answer().wantAccepted(t, "1")
+	c.readResponse().wantAccepted(t, "1")
 	c.send(two[1000:])
-	c.answer().wantAccepted(t, "2")
+	c.readResponse().wantAccepted(t, "2")
 }
 
 // An accepted packet stays accepted when the next request is malformed.
@@ -228,8 +228,8 @@ func TestPipeliningBeforeMalformedRequest(t *testing.T) {
 	f := serve(t, standard())
 	c := f.dial()
 	c.send(post(aPacket("1", 0)) + "rubbish\r\n\r\n")
-	c.answer().wantAccepted(t, "1")
-	c.answer().wantRefusal(t, 400, problem.Malformed)
+	c.readResponse().wantAccepted(t, "1")
+	c.readResponse().wantRefusal(t, 400, problem.Malformed)
 }
 
 func TestTruncatedRequests(t *testing.T) {
@@ -246,7 +246,7 @@ func TestTruncatedRequests(t *testing.T) {
 			c := f.dial()
 			c.send(request)
 			_ = c.conn.(*net.TCPConn).CloseWrite()
-			c.answer().wantRefusal(t, 400, problem.Malformed)
+			c.readResponse().wantRefusal(t, 400, problem.Malformed)
 		})
 	}
 	f.wantCounted(map[problem.Code]int{problem.Malformed: 5})
@@ -299,7 +299,7 @@ func TestSlowRequests(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c := reusable()
 			c.send(request)
-			a := c.answer()
+			a := c.readResponse()
 			if name == "unread body" {
 				a.wantRefusal(t, 415, problem.UnsupportedEncoding)
 				c.ends() // since the rest of the body does not arrive

@@ -109,45 +109,45 @@ func (c *caseRun) want(how string, pieces []string, interims int) {
 func (c *caseRun) check(o outcome, interims int) error {
 	packets := c.packets
 	if !c.cut && !c.closed {
-		if last := len(o.answers) - 1; last < 0 || o.answers[last].status != 202 || o.answers[last].connection != "close" {
-			return fmt.Errorf("the request behind was not answered: %+v", o.answers)
+		if last := len(o.responses) - 1; last < 0 || o.responses[last].status != 202 || o.responses[last].connection != "close" {
+			return fmt.Errorf("the request behind was not answered: %+v", o.responses)
 		}
-		o.answers = o.answers[:len(o.answers)-1]
+		o.responses = o.responses[:len(o.responses)-1]
 		packets = append(slices.Clip(packets), "probe")
 	}
 	if o.interims < interims || o.interims > c.interims {
-		return fmt.Errorf("%d interim answers, want %d to %d", o.interims, interims, c.interims)
+		return fmt.Errorf("%d interim responses, want %d to %d", o.interims, interims, c.interims)
 	}
-	if err := c.checkAnswers(o.answers); err != nil {
+	if err := c.checkResponses(o.responses); err != nil {
 		return err
 	}
 	return checkPackets(o.packets, packets)
 }
 
-func (c *caseRun) checkAnswers(answers []seen) error {
+func (c *caseRun) checkResponses(responses []seen) error {
 	var statuses []int
 	code := ""
-	for i, a := range answers {
+	for i, a := range responses {
 		statuses = append(statuses, a.status)
 		if a.code != "" {
 			code = a.code
 		}
 		connection := ""
 		switch {
-		case c.closed && i == len(answers)-1:
+		case c.closed && i == len(responses)-1:
 			connection = "close"
-		case c.keepAlive && i == len(answers)-1:
+		case c.keepAlive && i == len(responses)-1:
 			connection = "keep-alive"
 		}
 		if a.faults != "" || a.connection != connection {
-			return fmt.Errorf("answer %d has Connection %q, want %q; faults: %s", i, a.connection, connection, a.faults)
+			return fmt.Errorf("response %d has Connection %q, want %q; faults: %s", i, a.connection, connection, a.faults)
 		}
 	}
 	if !slices.Equal(statuses, c.statuses) || code != c.code {
-		return fmt.Errorf("answers %v %s, want %v %s", statuses, code, c.statuses, c.code)
+		return fmt.Errorf("responses %v %s, want %v %s", statuses, code, c.statuses, c.code)
 	}
-	if last := len(answers) - 1; last >= 0 && (answers[last].bodiless != c.bodiless || answers[last].allow != c.allow) {
-		return fmt.Errorf("the last answer has Allow %q, want %q; it has no body: %t", answers[last].allow, c.allow, answers[last].bodiless)
+	if last := len(responses) - 1; last >= 0 && (responses[last].bodiless != c.bodiless || responses[last].allow != c.allow) {
+		return fmt.Errorf("the last response has Allow %q, want %q; it has no body: %t", responses[last].allow, c.allow, responses[last].bodiless)
 	}
 	return nil
 }

@@ -27,12 +27,12 @@ func remembering(t *testing.T) options {
 	return o
 }
 
-const duplicateAnswer = `{"status":"accepted","packet_id":"p","duplicate":true}`
+const duplicateResponse = `{"status":"accepted","packet_id":"p","duplicate":true}`
 
-func (a answer) wantDuplicate(t testing.TB) {
+func (a response) wantDuplicate(t testing.TB) {
 	t.Helper()
-	if a.StatusCode != 202 || a.text != duplicateAnswer {
-		t.Errorf("%d %s, want 202 %s", a.StatusCode, a.text, duplicateAnswer)
+	if a.StatusCode != 202 || a.text != duplicateResponse {
+		t.Errorf("%d %s, want 202 %s", a.StatusCode, a.text, duplicateResponse)
 	}
 }
 
@@ -131,7 +131,7 @@ func TestOtherContentInFlight(t *testing.T) {
 		}
 		f.journal.gate <- struct{}{}
 		f.journal.gate <- struct{}{}
-		for _, a := range []answer{<-one, <-two} {
+		for _, a := range []response{<-one, <-two} {
 			if a.StatusCode != 202 || strings.Contains(a.text, "duplicate") {
 				t.Errorf("%v: %d %s", forms, a.StatusCode, a.text)
 			}

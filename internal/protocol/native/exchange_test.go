@@ -95,9 +95,9 @@ func (l *watchingListener) Accept() (net.Conn, error) {
 
 // outcome is the result of a stream.
 type outcome struct {
-	answers  []seen
-	interims int
-	packets  []string // their bodies
+	responses []seen
+	interims  int
+	packets   []string // their bodies
 }
 
 // seen is a response without the parts that may differ between runs.
@@ -143,7 +143,7 @@ func (w *way) exchange(pieces []string, cut bool) (outcome, error) {
 	if err := <-received; err != nil && !errors.Is(err, syscall.ECONNRESET) {
 		return outcome{}, fmt.Errorf("%w, after %q", err, text)
 	}
-	o, err := parseAnswers(string(text))
+	o, err := parseResponses(string(text))
 	for _, r := range w.journal.empty() {
 		o.packets = append(o.packets, r.body)
 	}
@@ -160,11 +160,11 @@ func (j *greedyJournal) empty() []record {
 }
 
 // parseAnswers parses responses to the end of the text.
-func parseAnswers(text string) (o outcome, err error) {
+func parseResponses(text string) (o outcome, err error) {
 	for len(text) > 0 {
 		at := strings.Index(text, headEnd)
 		if at < 0 {
-			return o, fmt.Errorf("no whole answer: %q", text)
+			return o, fmt.Errorf("no whole response: %q", text)
 		}
 		behind := text[at+len(headEnd):]
 		to := &http.Request{Method: http.MethodGet}
@@ -175,18 +175,18 @@ func parseAnswers(text string) (o outcome, err error) {
 		reader := bufio.NewReader(source)
 		response, err := http.ReadResponse(reader, to)
 		if err != nil {
-			return o, fmt.Errorf("no answer: %w: %q", err, text)
+			return o, fmt.Errorf("no response: %w: %q", err, text)
 		}
 		body, err := io.ReadAll(response.Body)
 		if err != nil {
-			return o, fmt.Errorf("no whole answer: %w: %q", err, text)
+			return o, fmt.Errorf("no whole response: %w: %q", err, text)
 		}
 		text = text[len(text)-source.Len()-reader.Buffered():]
 		if response.StatusCode == http.StatusContinue {
 			o.interims++
 			continue
 		}
-		o.answers = append(o.answers, newSeen(response, body))
+		o.responses = append(o.responses, newSeen(response, body))
 	}
 	return o, nil
 }
@@ -220,5 +220,5 @@ func newSeen(r *http.Response, body []byte) seen {
 // same reports whether two outcomes are equal except for interim responses, which depend on when
 // bodies arrive.
 func (o outcome) same(other outcome) bool {
-	return slices.Equal(o.answers, other.answers) && slices.Equal(o.packets, other.packets)
+	return slices.Equal(o.responses, other.responses) && slices.Equal(o.packets, other.packets)
 }

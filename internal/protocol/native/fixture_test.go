@@ -296,32 +296,32 @@ func (c *client) ends() {
 	}
 }
 
-// answer is a response.
-type answer struct {
+// response is a response.
+type response struct {
 	*http.Response
 	text string
 }
 
-func (c *client) answer() answer {
+func (c *client) readResponse() response {
 	c.Helper()
-	response, err := http.ReadResponse(c.reader, nil)
+	resp, err := http.ReadResponse(c.reader, nil)
 	if err != nil {
-		c.Fatalf("no answer: %v", err)
+		c.Fatalf("no response: %v", err)
 	}
-	defer func() { _ = response.Body.Close() }()
-	text, err := io.ReadAll(response.Body)
+	defer func() { _ = resp.Body.Close() }()
+	text, err := io.ReadAll(resp.Body)
 	if err != nil {
-		c.Fatalf("no whole answer: %v", err)
+		c.Fatalf("no whole response: %v", err)
 	}
-	return answer{response, string(text)}
+	return response{resp, string(text)}
 }
 
 // exchange sends one request on a connection of its own.
-func (f *fixture) exchange(request string) answer {
+func (f *fixture) exchange(request string) response {
 	f.Helper()
 	c := f.dial()
 	c.send(request)
-	return c.answer()
+	return c.readResponse()
 }
 
 // post makes a request; each header is a whole line without its end.
@@ -391,7 +391,7 @@ type refusedLine struct {
 }
 
 // wantRefusal checks a response against the contract's table.
-func (a answer) wantRefusal(t testing.TB, status int, code problem.Code) refusal {
+func (a response) wantRefusal(t testing.TB, status int, code problem.Code) refusal {
 	t.Helper()
 	if a.StatusCode != status {
 		t.Fatalf("status %d, want %d; %.500s", a.StatusCode, status, a.text)
@@ -415,7 +415,7 @@ func (a answer) wantRefusal(t testing.TB, status int, code problem.Code) refusal
 	return r
 }
 
-func (a answer) wantAccepted(t testing.TB, id string) {
+func (a response) wantAccepted(t testing.TB, id string) {
 	t.Helper()
 	want := `{"status":"accepted","packet_id":"` + id + `"}`
 	if a.StatusCode != http.StatusAccepted || a.text != want || a.Header.Get("Content-Type") != "application/json" {
@@ -434,7 +434,7 @@ func (f *fixture) wantCounted(want map[problem.Code]int) {
 }
 
 // wantRetryAfter checks that Retry-After is that many seconds, or up to half as many more.
-func (a answer) wantRetryAfter(t testing.TB, minSeconds int) {
+func (a response) wantRetryAfter(t testing.TB, minSeconds int) {
 	t.Helper()
 	if seconds, err := strconv.Atoi(a.Header.Get("Retry-After")); err != nil || seconds < minSeconds || seconds > minSeconds+minSeconds/2 {
 		t.Errorf("Retry-After is %q, want %d and up to half as much more", a.Header.Get("Retry-After"), minSeconds)
@@ -443,7 +443,7 @@ func (a answer) wantRetryAfter(t testing.TB, minSeconds int) {
 
 // wantWaitOfALimit checks that Retry-After is the rest of the wait for a limit that was reached a
 // moment ago.
-func (a answer) wantWaitOfALimit(t testing.TB, after time.Time, wait time.Duration) {
+func (a response) wantWaitOfALimit(t testing.TB, after time.Time, wait time.Duration) {
 	t.Helper()
 	minSeconds := int(math.Ceil((wait - time.Since(after)).Seconds()))
 	if seconds, err := strconv.Atoi(a.Header.Get("Retry-After")); err != nil || seconds < minSeconds || seconds > int(wait.Seconds()) {
@@ -452,12 +452,12 @@ func (a answer) wantWaitOfALimit(t testing.TB, after time.Time, wait time.Durati
 }
 
 // asking sends a request on a connection of its own and returns a channel for the response.
-func (f *fixture) asking(request string) <-chan answer {
+func (f *fixture) asking(request string) <-chan response {
 	f.Helper()
 	c := f.dial()
 	c.send(request)
-	answered := make(chan answer, 1)
-	go func() { answered <- c.answer() }()
+	answered := make(chan response, 1)
+	go func() { answered <- c.readResponse() }()
 	return answered
 }
 

@@ -30,9 +30,9 @@ func FuzzDifferential(f *testing.F) {
 		if !outcomes[0].same(outcomes[1]) {
 			t.Errorf("by a loop %+v\nby a goroutine %+v", outcomes[0], outcomes[1])
 		}
-		for _, a := range outcomes[0].answers {
+		for _, a := range outcomes[0].responses {
 			if a.faults != "" {
-				t.Errorf("an answer with %s", a.faults)
+				t.Errorf("a response with %s", a.faults)
 			}
 		}
 	})

@@ -39,7 +39,7 @@ func FuzzHandle(f *testing.F) {
 		if response.Sent != nil {
 			response.Sent()
 		}
-		checkAnswer(t, &response, journal.taken)
+		checkResponse(t, &response, journal.taken)
 		plain := encoding == "" || encoding == "identity"
 		if plain && contentType == "application/x-ndjson" {
 			checkList(t, response.Body, body, journal.taken)
@@ -78,10 +78,10 @@ func addRequests(f *testing.F) {
 }
 
 // checkList checks that exactly the lines are taken that the list of a response does not have.
-func checkList(t *testing.T, answer, body []byte, taken []record) {
+func checkList(t *testing.T, response, body []byte, taken []record) {
 	t.Helper()
 	var document struct{ Refused []refusedLine }
-	if err := json.Unmarshal(answer, &document); err != nil || document.Refused == nil {
+	if err := json.Unmarshal(response, &document); err != nil || document.Refused == nil {
 		return
 	}
 	listed := make(map[int]bool)
@@ -104,7 +104,7 @@ func checkList(t *testing.T, answer, body []byte, taken []record) {
 	}
 }
 
-func checkAnswer(t *testing.T, response *http1.Response, taken []record) {
+func checkResponse(t *testing.T, response *http1.Response, taken []record) {
 	t.Helper()
 	var document struct {
 		Status   any

@@ -58,7 +58,7 @@ func TestLinesAreIndependent(t *testing.T) {
 		t.Fatalf("%d %s: %v", a.StatusCode, a.text, err)
 	}
 	if got.Status != "partial" || got.Accepted != 2 || a.Header.Get("Retry-After") != "" {
-		t.Errorf("answer %s", a.text)
+		t.Errorf("response %s", a.text)
 	}
 	for i := range got.Refused {
 		if got.Refused[i].Detail == "" {
@@ -276,7 +276,7 @@ func TestLongListIsHeldUntilItIsSent(t *testing.T) {
 	held := h.memory.Held()
 	_, unexplained, _ := bytes.Cut(response.Body, fmt.Appendf(nil, `{"line":%d,`, maxLines-lines+maxDetailedLines+1))
 	if size := int64(len(unexplained)); held != listBytes(lines) || size > held/2 || size < held/3 {
-		t.Errorf("%d bytes are held for an answer with %d of lines that are not explained", held, size)
+		t.Errorf("%d bytes are held for a response with %d of lines that are not explained", held, size)
 	}
 	response.Sent()
 	if left := h.memory.Held(); left != 0 {

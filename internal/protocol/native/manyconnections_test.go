@@ -69,19 +69,19 @@ func (lateJournal) AppendAsync(packets []*packet.Packet, w journal.Waiter) (int,
 	return taken, true, err
 }
 
-// exchange is a request and the check of its answer.
+// exchange is a request and the check of its response.
 type exchange struct {
 	request string
-	want    func(answer)
+	want    func(response)
 }
 
 // exchanges returns requests of each kind; the first five are those that an emitter sends.
 func exchanges(t *testing.T) []exchange {
 	accepted := func(body string, id string) exchange {
-		return exchange{post(body), func(a answer) { a.wantAccepted(t, id) }}
+		return exchange{post(body), func(a response) { a.wantAccepted(t, id) }}
 	}
-	text := func(want string) func(answer) {
-		return func(a answer) {
+	text := func(want string) func(response) {
+		return func(a response) {
 			if a.text != want {
 				t.Error(a.text)
 			}
@@ -91,9 +91,9 @@ func exchanges(t *testing.T) []exchange {
 		accepted(aPacket("small", 0), "small"),
 		accepted(aPacket("middle", 30_000), "middle"),
 		accepted(aPacket("large", 300_000), "large"),
-		{post("{}"), func(a answer) { a.wantRefusal(t, 400, problem.InvalidPacket) }},
+		{post("{}"), func(a response) { a.wantRefusal(t, 400, problem.InvalidPacket) }},
 		{post(aPacket("1", 0)+"\n"+aPacket("2", 0), linesType), text(`{"status":"accepted","accepted":2}`)},
-		{chunked(aPacket("chunks", 500), 100), func(a answer) { a.wantAccepted(t, "chunks") }},
+		{chunked(aPacket("chunks", 500), 100), func(a response) { a.wantAccepted(t, "chunks") }},
 		{"GET /other HTTP/1.1\r\nHost: t\r\n\r\n", text("other")},
 	}
 }
@@ -105,7 +105,7 @@ func TestRequestsInPieces(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		usual := rapid.IntRange(1, 6).Draw(r, "usual")
 		var stream strings.Builder
-		var wants []func(answer)
+		var wants []func(response)
 		for i := range usual + rapid.IntRange(0, 2).Draw(r, "unusual") {
 			kind := rapid.IntRange(0, len(kinds)-1)
 			if i < usual {
@@ -122,7 +122,7 @@ func TestRequestsInPieces(t *testing.T) {
 		var sending sync.WaitGroup
 		sending.Go(func() { sendInPieces(t, c, stream.String(), maxPiece, pieces) })
 		for _, want := range wants {
-			want(c.answer())
+			want(c.readResponse())
 		}
 		sending.Wait()
 	})
@@ -194,7 +194,7 @@ func TestStopWaitsForPackets(t *testing.T) {
 	for range runtime.GOMAXPROCS(0) {
 		c := f.dial()
 		c.send(post("{}"))
-		c.answer().wantRefusal(t, 400, problem.InvalidPacket)
+		c.readResponse().wantRefusal(t, 400, problem.InvalidPacket)
 		idle = append(idle, c)
 	}
 	stopped := make(chan error, 1)
@@ -205,9 +205,9 @@ func TestStopWaitsForPackets(t *testing.T) {
 	j.gate <- struct{}{}
 	j.gate <- struct{}{}
 	for id, c := range map[string]*client{"busy": busy, "chunks": chunks} {
-		c.answer().wantAccepted(t, id)
+		c.readResponse().wantAccepted(t, id)
 		if n, err := io.Copy(io.Discard, c.reader); n != 0 || err != nil {
-			t.Errorf("%d bytes after the last answer, %v", n, err)
+			t.Errorf("%d bytes after the last response, %v", n, err)
 		}
 	}
 	if err := <-stopped; err != nil {
@@ -223,13 +223,13 @@ func TestStopClosesConnectionsAfterNextResponse(t *testing.T) {
 	loop, goroutine := f.dial(), f.dial()
 	loop.wantReusable()
 	goroutine.send(chunked(aPacket("again", 0), 50))
-	goroutine.answer().wantAccepted(t, "again")
+	goroutine.readResponse().wantAccepted(t, "again")
 	stopped := make(chan error, 1)
 	go func() { stopped <- server.Stop(t.Context()) }()
 	f.untilNobodyListens()
 	for _, c := range []*client{loop, goroutine} {
 		c.send(post("{}"))
-		a := c.answer()
+		a := c.readResponse()
 		a.wantRefusal(t, 400, problem.InvalidPacket)
 		c.wantClosed(a)
 	}
@@ -270,7 +270,7 @@ func TestStopTimeout(t *testing.T) {
 	}
 	for id, c := range clients {
 		if n, err := io.Copy(io.Discard, c.reader); n != 0 || errors.Is(err, os.ErrDeadlineExceeded) {
-			t.Errorf("%s: %d bytes of an answer, %v", id, n, err)
+			t.Errorf("%s: %d bytes of a response, %v", id, n, err)
 		}
 		j.gate <- struct{}{}
 	}

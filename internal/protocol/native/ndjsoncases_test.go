@@ -21,7 +21,7 @@ type linesCase struct {
 }
 
 // listed returns the codes of a response's list by line, and whether it has a list.
-func listed(t *testing.T, a answer) (codes map[int]problem.Code, has bool) {
+func listed(t *testing.T, a response) (codes map[int]problem.Code, has bool) {
 	t.Helper()
 	var got struct {
 		Refused *[]refusedLine

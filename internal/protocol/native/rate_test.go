@@ -133,16 +133,16 @@ func TestNoisyEmitter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHandler(t, limited(rate, rate/10), &greedyJournal{})
 		var all sync.WaitGroup
-		emit := func(emitter string, perSecond int) (answers map[int]int) {
-			answers = make(map[int]int)
+		emit := func(emitter string, perSecond int) (responses map[int]int) {
+			responses = make(map[int]int)
 			all.Go(func() {
 				for n := range seconds * perSecond {
 					status, _ := sent(h, by(emitter, aPacket(fmt.Sprint(n), 0)))
-					answers[status]++
+					responses[status]++
 					time.Sleep(time.Second / time.Duration(perSecond))
 				}
 			})
-			return answers
+			return responses
 		}
 		noisy := emit("noisy", 10*rate)
 		var calm []map[int]int
@@ -150,9 +150,9 @@ func TestNoisyEmitter(t *testing.T) {
 			calm = append(calm, emit(fmt.Sprint("calm-", i), rate))
 		}
 		all.Wait()
-		for i, answers := range calm {
-			if len(answers) != 1 || answers[202] != seconds*rate {
-				t.Errorf("emitter %d got %v", i, answers)
+		for i, responses := range calm {
+			if len(responses) != 1 || responses[202] != seconds*rate {
+				t.Errorf("emitter %d got %v", i, responses)
 			}
 		}
 		if got := noisy[202]; got < seconds*rate || got > seconds*rate+rate/10+1 || noisy[429] != 10*seconds*rate-got {

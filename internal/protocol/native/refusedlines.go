@@ -49,7 +49,7 @@ func (l *refusedLines) add(number int, why problem.Problem) {
 	l.text = append(l.text, '}')
 }
 
-// appendMember appends the member of an answer that is the list.
+// appendMember appends the member of a response that is the list.
 func (l *refusedLines) appendMember(dst []byte) []byte {
 	dst = append(dst, `,"refused":[`...)
 	dst = append(dst, l.text...)

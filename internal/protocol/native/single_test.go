@@ -33,7 +33,7 @@ func TestSingleAccepted(t *testing.T) {
 }
 
 // The journal releases the packet at once, so the response must not use its memory.
-func TestAnswerRepeatsIDAsSent(t *testing.T) {
+func TestResponseRepeatsIDAsSent(t *testing.T) {
 	f := serve(t, standard())
 	id := `\u00e9 \"quoted\" é`
 	f.exchange(post(strings.Replace(aPacket("@", 0), "@", id, 1))).wantAccepted(t, id)
@@ -55,7 +55,7 @@ func TestSingleBytesUnchanged(t *testing.T) {
 	}
 }
 
-// refusedCase is a request that is refused; packetID is what the answer repeats.
+// refusedCase is a request that is refused; packetID is what the response repeats.
 type refusedCase struct {
 	name, request string
 	status        int
@@ -68,12 +68,12 @@ func TestSingleRefused(t *testing.T) {
 	counted := make(map[problem.Code]int)
 	for _, c := range append(refusedBodies(), refusedRequests()...) {
 		t.Run(c.name, func(t *testing.T) {
-			answer := f.exchange(c.request)
-			if r := answer.wantRefusal(t, c.status, c.code); r.PacketID != c.packetID {
+			response := f.exchange(c.request)
+			if r := response.wantRefusal(t, c.status, c.code); r.PacketID != c.packetID {
 				t.Errorf("packet_id %q, want %q", r.PacketID, c.packetID)
 			}
-			if c.status == http.StatusMethodNotAllowed && answer.Header.Get("Allow") != "POST" {
-				t.Errorf("Allow %q", answer.Header.Get("Allow"))
+			if c.status == http.StatusMethodNotAllowed && response.Header.Get("Allow") != "POST" {
+				t.Errorf("Allow %q", response.Header.Get("Allow"))
 			}
 		})
 		counted[c.code]++
@@ -175,11 +175,11 @@ func (f *fixture) wantNotNow(code problem.Code) {
 	c := f.dial()
 	body := aPacket("p", 0)
 	c.send(post(body))
-	a := c.answer()
+	a := c.readResponse()
 	a.wantRefusal(f, 503, code)
 	a.wantRetryAfter(f, 2) // 1.5 s, rounded up
 	c.send(post(body+"\n"+body, linesType))
-	c.answer().wantRefusal(f, 503, code)
+	c.readResponse().wantRefusal(f, 503, code)
 	early := f.journal.putErr == nil
 	if why := f.handler.Ready(); early != (why != nil && why.Code == code) {
 		f.Errorf("ready: %+v", why)

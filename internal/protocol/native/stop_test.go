@@ -21,14 +21,14 @@ func TestStopWaitsForRequests(t *testing.T) {
 	c := f.dial()
 	head, body, _ := strings.Cut(post(aPacket("p", 0), "Expect: 100-continue"), "\r\n\r\n")
 	c.send(head + "\r\n\r\n")
-	if a := c.answer(); a.StatusCode != http.StatusContinue {
+	if a := c.readResponse(); a.StatusCode != http.StatusContinue {
 		t.Fatal(a.Status)
 	}
 	stopped := make(chan error, 1)
 	go func() { stopped <- server.Stop(t.Context()) }()
 	f.untilNobodyListens()
 	c.send(body)
-	a := c.answer()
+	a := c.readResponse()
 	if err := <-stopped; err != nil {
 		t.Error(err)
 	}
@@ -37,7 +37,7 @@ func TestStopWaitsForRequests(t *testing.T) {
 }
 
 // A client that stalls within a request does not hold up a stop: its request is refused
-// as draining. A client that sends nothing gets no answer.
+// as draining. A client that sends nothing gets no response.
 func TestStopDoesNotWaitForClients(t *testing.T) {
 	o := standard()
 	timeouts := &o.server.Timeouts
@@ -61,7 +61,7 @@ func TestStopDoesNotWaitForClients(t *testing.T) {
 	}
 	for name, c := range stalled {
 		t.Run(name, func(t *testing.T) {
-			a := c.answer()
+			a := c.readResponse()
 			a.wantRefusal(t, 503, problem.Draining)
 			c.wantClosed(a)
 		})
@@ -93,12 +93,12 @@ func (f *fixture) stalledClients(t *testing.T) map[string]*client {
 		stalled[name] = f.dial()
 		stalled[name].send(request)
 		if strings.HasPrefix(name, "second") {
-			stalled[name].answer().wantRefusal(t, 400, problem.InvalidPacket)
+			stalled[name].readResponse().wantRefusal(t, 400, problem.InvalidPacket)
 		}
 	}
 	invited := f.dial()
 	invited.send(strings.TrimSuffix(post(body, "Expect: 100-continue"), body))
-	if a := invited.answer(); a.StatusCode != http.StatusContinue {
+	if a := invited.readResponse(); a.StatusCode != http.StatusContinue {
 		t.Fatal(a.Status)
 	}
 	stalled["invited"] = invited
@@ -111,9 +111,9 @@ func (f *fixture) idleClients(t *testing.T) map[string]*client {
 	t.Helper()
 	idle := map[string]*client{"fresh": f.dial(), "between requests": f.dial(), "between chunks": f.dial()}
 	idle["between requests"].send(post("{}"))
-	idle["between requests"].answer().wantRefusal(t, 400, problem.InvalidPacket)
+	idle["between requests"].readResponse().wantRefusal(t, 400, problem.InvalidPacket)
 	idle["between chunks"].send(chunked("{}", 1))
-	idle["between chunks"].answer().wantRefusal(t, 400, problem.InvalidPacket)
+	idle["between chunks"].readResponse().wantRefusal(t, 400, problem.InvalidPacket)
 	return idle
 }
 
@@ -158,7 +158,7 @@ func TestStopRefusesBeforeItClosesTheListener(t *testing.T) {
 	}
 	for _, c := range []*client{open, f.dial(), f.dial()} {
 		c.send(post(aPacket("p", 0)))
-		a := c.answer()
+		a := c.readResponse()
 		a.wantRefusal(t, 503, problem.Draining)
 		c.wantClosed(a)
 	}

@@ -114,7 +114,7 @@ func (s *stream) Abort(err error) { s.giveUp(body.Unreadable(err)) }
 
 func (s *stream) Drop() { s.upload.Drop() }
 
-// process answers a request. It starts a goroutine if the answer may take long, or waits for
+// process answers a request. It starts a goroutine if the response may take long, or waits for
 // anything except the journal.
 func (s *stream) process(received *packet.Packet) {
 	h := s.handler

@@ -62,9 +62,9 @@ func serveBothWays(t *testing.T, o options) []*servedWay {
 	}
 }
 
-// send sends a body on a connection that stays open as long as the answers
-// allow, and returns the answer and the bodies of the packets that were stored.
-func (w *servedWay) send(t *testing.T, request string) (answer, []string) {
+// send sends a body on a connection that stays open as long as the responses
+// allow, and returns the response and the bodies of the packets that were stored.
+func (w *servedWay) send(t *testing.T, request string) (response, []string) {
 	t.Helper()
 	w.journal.mu.Lock()
 	w.journal.taken = nil
@@ -74,7 +74,7 @@ func (w *servedWay) send(t *testing.T, request string) (answer, []string) {
 	}
 	_ = w.keep.conn.SetDeadline(time.Now().Add(time.Minute))
 	w.keep.send(request)
-	a := w.keep.answer()
+	a := w.keep.readResponse()
 	if a.Close {
 		_ = w.keep.conn.Close()
 		w.keep = nil
@@ -100,7 +100,7 @@ func wantStored(bodies ...string) expectation {
 func rejected(code problem.Code) expectation { return expectation{status: code.Status(), code: code} }
 
 // check sends a body and compares all results.
-func (w *servedWay) check(t *testing.T, name, body string, want expectation, headers ...string) answer {
+func (w *servedWay) check(t *testing.T, name, body string, want expectation, headers ...string) response {
 	t.Helper()
 	a, stored := w.send(t, w.form(body, headers...))
 	if a.StatusCode != want.status || !slices.Equal(stored, want.stored) {

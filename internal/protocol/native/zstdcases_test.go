@@ -174,7 +174,7 @@ func TestConcurrentBombs(t *testing.T) {
 				c := w.dial()
 				all.Go(func() {
 					c.send(w.form(bomb, "Content-Encoding: "+encoding))
-					if a := c.answer(); a.StatusCode != 413 {
+					if a := c.readResponse(); a.StatusCode != 413 {
 						t.Errorf("%s: %d %s", w.name, a.StatusCode, a.text)
 					}
 				})

@@ -103,8 +103,8 @@ func benchmarkExport(b *testing.B, records int, deferred bool) {
 	b.ReportAllocs()
 	for b.Loop() {
 		request[len(request)-1]++ // the packet is not a duplicate
-		if answer := f.do("POST", "/v1/logs", "application/x-protobuf", string(request)); answer.Status != 200 {
-			b.Fatal(answer.Status)
+		if response := f.do("POST", "/v1/logs", "application/x-protobuf", string(request)); response.Status != 200 {
+			b.Fatal(response.Status)
 		}
 		packets, err := f.journal.Fetch(b.Context(), nil, 100)
 		if err != nil {

@@ -13,8 +13,8 @@ import (
 // export sends a request, and returns the packets that are accepted.
 func (f *fixture) export(request []byte) []*packet.Packet {
 	f.Helper()
-	if answer := f.do("POST", "/v1/logs", "application/x-protobuf", string(request)); answer.Status != 200 {
-		f.Fatalf("%d %s", answer.Status, answer.Body)
+	if response := f.do("POST", "/v1/logs", "application/x-protobuf", string(request)); response.Status != 200 {
+		f.Fatalf("%d %s", response.Status, response.Body)
 	}
 	packets, err := f.journal.Fetch(f.Context(), nil, 100)
 	if err != nil {

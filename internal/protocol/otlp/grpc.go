@@ -148,17 +148,17 @@ func (g *GRPC) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.refuse(w, &grpcStatus{code: unimplemented, message: r.URL.Path + " is no method: logs are sent to " + exportPath})
 		return
 	}
-	answer, why := g.export(w, r)
+	response, why := g.export(w, r)
 	if why != nil {
 		g.refuse(w, why)
 		return
 	}
-	_, _ = w.Write(answer) // the client may have disconnected
+	_, _ = w.Write(response) // the client may have disconnected
 	w.Header().Set(http.TrailerPrefix+"Grpc-Status", "0")
 }
 
 // export returns the response to a call, with its prefix.
-func (g *GRPC) export(w http.ResponseWriter, r *http.Request) (answer []byte, refused *grpcStatus) {
+func (g *GRPC) export(w http.ResponseWriter, r *http.Request) (response []byte, refused *grpcStatus) {
 	from, why := g.authenticate(r)
 	if why != nil {
 		return nil, statusOf(why)
@@ -173,9 +173,9 @@ func (g *GRPC) export(w http.ResponseWriter, r *http.Request) (answer []byte, re
 	if why != nil {
 		return nil, statusOf(why)
 	}
-	answer = appendResponse(make([]byte, messagePrefix), sum)
-	binary.BigEndian.PutUint32(answer[1:], uint32(len(answer)-messagePrefix))
-	return answer, nil
+	response = appendResponse(make([]byte, messagePrefix), sum)
+	binary.BigEndian.PutUint32(response[1:], uint32(len(response)-messagePrefix))
+	return response, nil
 }
 
 func (g *GRPC) authenticate(r *http.Request) (receiver.Sender, *problem.Problem) {

@@ -99,9 +99,9 @@ func init() {
 	}
 }
 
-func export(ctx context.Context, client *grpc.ClientConn, request string, options ...grpc.CallOption) (answer string, err error) {
-	err = client.Invoke(ctx, exportPath, &request, &answer, options...)
-	return answer, err
+func export(ctx context.Context, client *grpc.ClientConn, request string, options ...grpc.CallOption) (response string, err error) {
+	err = client.Invoke(ctx, exportPath, &request, &response, options...)
+	return response, err
 }
 
 func TestGRPC(t *testing.T) {
@@ -110,16 +110,16 @@ func TestGRPC(t *testing.T) {
 	for _, coding := range []string{"identity", "gzip", "zstd", "snappy", "deflate"} {
 		for range 2 { // with a decoder that was used before, too
 			request := string(otlpRequest(100))
-			if answer, err := export(t.Context(), client, request, grpc.UseCompressor(coding)); err != nil || answer != "" {
-				t.Fatalf("%s: %q, %v", coding, answer, err)
+			if response, err := export(t.Context(), client, request, grpc.UseCompressor(coding)); err != nil || response != "" {
+				t.Fatalf("%s: %q, %v", coding, response, err)
 			}
 			if all := f.accepted(); len(all) != 1 || len(all[0].Messages) != 100 {
 				t.Errorf("%s: %d packets", coding, len(all))
 			}
 		}
 	}
-	if answer, err := export(t.Context(), client, ""); err != nil || answer != "" {
-		t.Errorf("an empty request: %q, %v", answer, err)
+	if response, err := export(t.Context(), client, ""); err != nil || response != "" {
+		t.Errorf("an empty request: %q, %v", response, err)
 	}
 	if _, err := export(t.Context(), client, "\x0a\x7f"); status.Code(err) != codes.InvalidArgument {
 		t.Errorf("no protobuf: %v", err)
@@ -133,8 +133,8 @@ func TestGRPC(t *testing.T) {
 	if _, err := export(t.Context(), client, string(make([]byte, 65<<20)), grpc.UseCompressor("zstd")); status.Code(err) != codes.ResourceExhausted || len(status.Convert(err).Details()) != 0 {
 		t.Errorf("a bomb: %v", err)
 	}
-	var none, answer string
-	if err := client.Invoke(t.Context(), "/opentelemetry.proto.collector.trace.v1.TraceService/Export", &none, &answer); status.Code(err) != codes.Unimplemented {
+	var none, response string
+	if err := client.Invoke(t.Context(), "/opentelemetry.proto.collector.trace.v1.TraceService/Export", &none, &response); status.Code(err) != codes.Unimplemented {
 		t.Errorf("another method: %v", err)
 	}
 	if held := f.in.Memory().Held(); held != 0 {
@@ -233,8 +233,8 @@ func TestGRPCOverTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	if answer, err := export(t.Context(), client, string(otlpRequest(1))); err != nil || answer != "" {
-		t.Errorf("%q, %v", answer, err)
+	if response, err := export(t.Context(), client, string(otlpRequest(1))); err != nil || response != "" {
+		t.Errorf("%q, %v", response, err)
 	}
 	for _, text := range []string{"", "this is no TLS"} {
 		conn, err := net.Dial("tcp", address)

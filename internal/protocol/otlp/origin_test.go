@@ -128,8 +128,8 @@ func TestRequestsAreHeldWithTheirOrigins(t *testing.T) {
 		{true, "application/json", asJSON, ""},
 	} {
 		f.origins = c.wanted
-		if answer := f.do("POST", "/v1/logs", c.contentType, c.body); answer.Status != 200 {
-			t.Fatal(answer.Status)
+		if response := f.do("POST", "/v1/logs", c.contentType, c.body); response.Status != 200 {
+			t.Fatal(response.Status)
 		}
 		packets, err := f.journal.Fetch(t.Context(), nil, 10)
 		if err != nil || len(packets) != 1 {

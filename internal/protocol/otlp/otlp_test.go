@@ -89,12 +89,12 @@ func (f *fixture) do(method, target, contentType, body string, fields ...string)
 	if err != nil {
 		f.Fatal(err)
 	}
-	var answer http1.Response
+	var response http1.Response
 	r := server.NewRequest(&head, strings.NewReader(body), netip.MustParseAddr("192.0.2.1"), time.Now())
-	if !f.protocol.Handle(r, &answer) {
-		answer.Status = http.StatusNotFound
+	if !f.protocol.Handle(r, &response) {
+		response.Status = http.StatusNotFound
 	}
-	return answer
+	return response
 }
 
 func (f *fixture) post(body string, fields ...string) http1.Response {
@@ -145,8 +145,8 @@ func (f *fixture) accepted() (all []decoded) {
 func (f *fixture) one(resource, record string) decoded {
 	f.Helper()
 	body := fmt.Sprintf(`{"resourceLogs":[{"scopeLogs":[{"logRecords":[%s]}],"resource":%s}]}`, record, resource)
-	if answer := f.post(body); answer.Status != 200 || string(answer.Body) != "{}" {
-		f.Fatalf("%s: %d %s", body, answer.Status, answer.Body)
+	if response := f.post(body); response.Status != 200 || string(response.Body) != "{}" {
+		f.Fatalf("%s: %d %s", body, response.Status, response.Body)
 	}
 	all := f.accepted()
 	if len(all) != 1 || len(all[0].Messages) != 1 {
@@ -253,8 +253,8 @@ func TestIDs(t *testing.T) {
 	for record, want := range map[string]int{`{"timeUnixNano":"1"}`: 2, `{"timeUnixNano":"1700000000000000000"}`: 1, `{"observedTimeUnixNano":"1700000000000000000"}`: 1} {
 		body := `{"resourceLogs":[{"scopeLogs":[{"logRecords":[` + record + `]}]}]}`
 		for range 2 {
-			if answer := f.post(body); answer.Status != 200 {
-				t.Fatalf("%d %s", answer.Status, answer.Body)
+			if response := f.post(body); response.Status != 200 {
+				t.Fatalf("%d %s", response.Status, response.Body)
 			}
 		}
 		if got := len(f.accepted()); got != want {
@@ -263,18 +263,18 @@ func TestIDs(t *testing.T) {
 	}
 }
 
-func TestAnswers(t *testing.T) {
+func TestResponses(t *testing.T) {
 	f := newFixture(t, false)
 	for _, empty := range []string{"{}", `{"resourceLogs":[]}`, `{"resourceLogs":[{"scopeLogs":[{"logRecords":[]}]}]}`} {
-		if answer := f.post(empty); answer.Status != 200 || string(answer.Body) != "{}" || answer.ContentType != "application/json" {
-			t.Errorf("%s: %+v", empty, answer)
+		if response := f.post(empty); response.Status != 200 || string(response.Body) != "{}" || response.ContentType != "application/json" {
+			t.Errorf("%s: %+v", empty, response)
 		}
 	}
-	if answer := f.do("POST", "/v1/logs", "application/x-protobuf", ""); answer.Status != 200 || len(answer.Body) != 0 || answer.ContentType != "application/x-protobuf" {
-		t.Errorf("an empty message: %+v", answer)
+	if response := f.do("POST", "/v1/logs", "application/x-protobuf", ""); response.Status != 200 || len(response.Body) != 0 || response.ContentType != "application/x-protobuf" {
+		t.Errorf("an empty message: %+v", response)
 	}
 	for name, tt := range map[string]struct {
-		answer     http1.Response
+		response   http1.Response
 		status     int
 		wantInBody string
 	}{
@@ -289,8 +289,8 @@ func TestAnswers(t *testing.T) {
 		"no protobuf":      {f.do("POST", "/v1/logs", "application/x-protobuf", "\x0a\x7f"), 400, "\x08\x03\x12"},
 		"cut off protobuf": {f.do("POST", "/v1/logs", "application/x-protobuf", "\x0a\x06\x12\x04\x12\x02\x2a\x09"), 400, "\x08\x03\x12"},
 	} {
-		if tt.answer.Status != tt.status || !strings.Contains(string(tt.answer.Body), tt.wantInBody) {
-			t.Errorf("%s: %d %q", name, tt.answer.Status, tt.answer.Body)
+		if tt.response.Status != tt.status || !strings.Contains(string(tt.response.Body), tt.wantInBody) {
+			t.Errorf("%s: %d %q", name, tt.response.Status, tt.response.Body)
 		}
 	}
 	if held := f.in.Memory().Held(); held != 0 {
@@ -305,9 +305,9 @@ func TestPartialSuccess(t *testing.T) {
 	large := `{"body":{"stringValue":"` + strings.Repeat("x", 1<<20) + `"}}`
 	body := `{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"body":` + deep + `},{"timeUnixNano":"1"},` + large + `]}]},` +
 		`{"resource":{` + attributes("large", text(strings.Repeat("x", maxHeadBytes))) + `},"scopeLogs":[{"logRecords":[{},{}]}]}]}`
-	answer := f.post(body)
-	if answer.Status != 200 || !strings.HasPrefix(string(answer.Body), `{"partialSuccess":{"rejectedLogRecords":"4","errorMessage":"a value is nested`) {
-		t.Errorf("%d %s", answer.Status, answer.Body)
+	response := f.post(body)
+	if response.Status != 200 || !strings.HasPrefix(string(response.Body), `{"partialSuccess":{"rejectedLogRecords":"4","errorMessage":"a value is nested`) {
+		t.Errorf("%d %s", response.Status, response.Body)
 	}
 	if all := f.accepted(); len(all) != 1 || len(all[0].Messages) != 1 {
 		t.Errorf("%+v", all)
@@ -316,23 +316,23 @@ func TestPartialSuccess(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	answer = f.do("POST", "/v1/logs", "application/x-protobuf", string(request))
-	if answer.Status != 200 || !strings.HasPrefix(string(answer.Body[2:]), "\x08\x04\x12") {
-		t.Errorf("%d %q", answer.Status, answer.Body)
+	response = f.do("POST", "/v1/logs", "application/x-protobuf", string(request))
+	if response.Status != 200 || !strings.HasPrefix(string(response.Body[2:]), "\x08\x04\x12") {
+		t.Errorf("%d %q", response.Status, response.Body)
 	}
 }
 
 func TestRefusals(t *testing.T) {
 	f := newFixture(t, true)
 	record := `{"resourceLogs":[{"scopeLogs":[{"logRecords":[{}]}],"resource":{` + attributes("service.name", text("other")) + `}}]}`
-	if answer := f.post(record); answer.Status != 401 || !strings.Contains(string(answer.Body), `"code":16`) || answer.Authenticate != "Bearer" {
-		t.Errorf("without a token: %+v", answer)
+	if response := f.post(record); response.Status != 401 || !strings.Contains(string(response.Body), `"code":16`) || response.Authenticate != "Bearer" {
+		t.Errorf("without a token: %+v", response)
 	}
-	if answer := f.post(record, "Authorization: Bearer "+token); answer.Status != 403 || !strings.Contains(string(answer.Body), `"code":7`) {
-		t.Errorf("with the token of others: %d %s", answer.Status, answer.Body)
+	if response := f.post(record, "Authorization: Bearer "+token); response.Status != 403 || !strings.Contains(string(response.Body), `"code":7`) {
+		t.Errorf("with the token of others: %d %s", response.Status, response.Body)
 	}
-	if answer := f.post(strings.Replace(record, "other", "web", 1), "Authorization: Bearer "+token); answer.Status != 200 {
-		t.Errorf("with the token: %d %s", answer.Status, answer.Body)
+	if response := f.post(strings.Replace(record, "other", "web", 1), "Authorization: Bearer "+token); response.Status != 200 {
+		t.Errorf("with the token: %d %s", response.Status, response.Body)
 	}
 	for _, tt := range []struct {
 		problem problem.Problem
@@ -356,11 +356,11 @@ func TestFailedRequestLeavesNoState(t *testing.T) {
 	f := newFixture(t, false)
 	good := otlpRequest(1)
 	broken := append(append([]byte{}, good...), "\x0a\x04\x12\x02\x12\x7f"...)
-	if answer := f.do("POST", "/v1/logs", "application/x-protobuf", string(broken)); answer.Status != 400 {
-		t.Errorf("%d %q", answer.Status, answer.Body)
+	if response := f.do("POST", "/v1/logs", "application/x-protobuf", string(broken)); response.Status != 400 {
+		t.Errorf("%d %q", response.Status, response.Body)
 	}
-	if answer := f.do("POST", "/v1/logs", "application/x-protobuf", string(good)); answer.Status != 200 {
-		t.Errorf("%d %q", answer.Status, answer.Body)
+	if response := f.do("POST", "/v1/logs", "application/x-protobuf", string(good)); response.Status != 200 {
+		t.Errorf("%d %q", response.Status, response.Body)
 	}
 	if all := f.accepted(); len(all) != 1 || len(all[0].Messages) != 1 {
 		t.Errorf("%+v", all)

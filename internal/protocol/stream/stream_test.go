@@ -45,7 +45,7 @@ func dial(t *testing.T, address string) net.Conn {
 	return conn
 }
 
-func ask(conn net.Conn) (answer string, err error) {
+func ask(conn net.Conn) (response string, err error) {
 	if _, err := fmt.Fprintln(conn, "line"); err != nil {
 		return "", err
 	}
@@ -55,8 +55,8 @@ func ask(conn net.Conn) (answer string, err error) {
 func TestServe(t *testing.T) {
 	s, address := serve(t, 10, Dependencies{Handler: echo})
 	conn := dial(t, address)
-	if answer, err := ask(conn); answer != "line from 127.0.0.1\n" || err != nil {
-		t.Errorf("%q, %v", answer, err)
+	if response, err := ask(conn); response != "line from 127.0.0.1\n" || err != nil {
+		t.Errorf("%q, %v", response, err)
 	}
 	if s.Connections() != 1 {
 		t.Errorf("%d connections", s.Connections())

@@ -69,7 +69,7 @@ func rows(t testing.TB, r httpsinktest.Request) (all []otelRow) {
 }
 
 func TestSink(t *testing.T) {
-	httpsinktest.Conform(t, base, Backend, httpsinktest.Always(httpsinktest.Answer{}), func(r httpsinktest.Request) (ids []string) {
+	httpsinktest.Conform(t, base, Backend, httpsinktest.Always(httpsinktest.Response{}), func(r httpsinktest.Request) (ids []string) {
 		for _, one := range rows(t, r) {
 			ids = append(ids, one.LogAttributes["packet_id"])
 		}
@@ -78,7 +78,7 @@ func TestSink(t *testing.T) {
 }
 
 func TestTranslation(t *testing.T) {
-	server := httpsinktest.NewServer(httpsinktest.Always(httpsinktest.Answer{}))
+	server := httpsinktest.NewServer(httpsinktest.Always(httpsinktest.Response{}))
 	s := httpsinktest.Open(t, server, base+"?table=logs.otel_logs", Backend)
 	metadata := `"trace_flags":"1","severity_number":"9","span_id":"07",`
 	p := httpsinktest.Packet(t, strings.Replace(httpsinktest.Rich, `"trace_id"`, metadata+`"trace_id"`, 1))
@@ -109,7 +109,7 @@ func TestTranslation(t *testing.T) {
 
 // A number that the column cannot have stays an attribute.
 func TestUnusualNumbers(t *testing.T) {
-	server := httpsinktest.NewServer(httpsinktest.Always(httpsinktest.Answer{}))
+	server := httpsinktest.NewServer(httpsinktest.Always(httpsinktest.Response{}))
 	s := httpsinktest.Open(t, server, base, Backend)
 	p := httpsinktest.Packet(t, strings.Replace(httpsinktest.Rich, `"trace_id"`, `"trace_flags":"256","severity_number":"-1","trace_id"`, 1))
 	httpsinktest.Send(t, s, p)
@@ -131,7 +131,7 @@ func TestOptions(t *testing.T) {
 
 func TestProbe(t *testing.T) { httpsinktest.Probes(t, base, Backend, "GET", "/ping") }
 
-func TestAnswers(t *testing.T) {
+func TestResponses(t *testing.T) {
 	misconfigured := httpsinktest.Expected{Outcome: sink.Failed, Reason: sink.Misconfigured}
 	rejected := httpsinktest.Expected{Outcome: sink.Rejected, Reason: sink.InvalidPacket}
 	throttled := httpsinktest.Expected{Outcome: sink.Throttled, Reason: sink.NotNow}
@@ -139,7 +139,7 @@ func TestAnswers(t *testing.T) {
 	code := func(status, code string) string {
 		return status + " X-ClickHouse-Exception-Code: " + code + "\r\nCode: " + code + ". DB::Exception"
 	}
-	httpsinktest.Answers(t, base, Backend, map[string]httpsinktest.Expected{
+	httpsinktest.Responses(t, base, Backend, map[string]httpsinktest.Expected{
 		"200 ":             {Outcome: sink.Delivered},
 		code("500", "252"): throttled, code("500", "202"): throttled, code("500", "241"): throttled,
 		code("500", "159"): failed, code("500", "209"): failed,
@@ -157,7 +157,7 @@ func TestRepeat(t *testing.T) { httpsinktest.Repeats(t, base, Backend) }
 // The token depends on the ids, whatever their spelling, and on where they end.
 func TestToken(t *testing.T) {
 	token := func(emitter, id string) string {
-		server := httpsinktest.NewServer(httpsinktest.Always(httpsinktest.Answer{}))
+		server := httpsinktest.NewServer(httpsinktest.Always(httpsinktest.Response{}))
 		body := `{"emitter_id":"` + emitter + `","packet_id":"` + id + `","messages":[{"timestamp":1,"level":"l","message":"m"}]}`
 		httpsinktest.Send(t, httpsinktest.Open(t, server, base, Backend), httpsinktest.Packet(t, body))
 		query, err := url.ParseQuery(server.Requests()[0].Query)

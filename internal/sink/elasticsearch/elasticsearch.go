@@ -25,7 +25,7 @@ func Backend(o *httpsink.Options) httpsink.Backend {
 	const allowed = "abcdefghijklmnopqrstuvwxyz0123456789._-"
 	index := o.Matching("index", "", allowed)
 	return httpsink.Backend{
-		// A success is a short answer.
+		// A success is a short response.
 		Path:        "/_bulk?filter_path=errors,items.*.status,items.*.error.type,items.*.error.reason",
 		ContentType: "application/x-ndjson",
 		TokenScheme: "ApiKey",

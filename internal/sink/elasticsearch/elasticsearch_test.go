@@ -71,8 +71,8 @@ func readStrictly(t testing.TB, line string, into map[string]any) {
 }
 
 // answer answers a bulk request with a status for each document, by its id.
-func answer(t testing.TB, status func(id string) int) func(httpsinktest.Request) httpsinktest.Answer {
-	return func(r httpsinktest.Request) httpsinktest.Answer {
+func answer(t testing.TB, status func(id string) int) func(httpsinktest.Request) httpsinktest.Response {
+	return func(r httpsinktest.Request) httpsinktest.Response {
 		errors, items := false, []string(nil)
 		for _, one := range documents(t, r) {
 			code, detail := status(one.id), ""
@@ -81,7 +81,7 @@ func answer(t testing.TB, status func(id string) int) func(httpsinktest.Request)
 			}
 			items = append(items, fmt.Sprintf(`{"create":{"_index":"i","_id":%q,"status":%d%s}}`, one.id, code, detail))
 		}
-		return httpsinktest.Answer{Body: fmt.Sprintf(`{"took":1,"errors":%v,"items":[%s]}`, errors, strings.Join(items, ","))}
+		return httpsinktest.Response{Body: fmt.Sprintf(`{"took":1,"errors":%v,"items":[%s]}`, errors, strings.Join(items, ","))}
 	}
 }
 
@@ -167,7 +167,7 @@ func TestOptions(t *testing.T) {
 
 func TestProbe(t *testing.T) { httpsinktest.Probes(t, base, Backend, "GET", "/") }
 
-func TestAnswers(t *testing.T) {
+func TestResponses(t *testing.T) {
 	failed := httpsinktest.Expected{Outcome: sink.Failed, Reason: sink.Status}
 	unreadable := httpsinktest.Expected{Outcome: sink.Failed, Reason: sink.Unreadable}
 	misconfigured := httpsinktest.Expected{Outcome: sink.Failed, Reason: sink.Misconfigured}
@@ -175,7 +175,7 @@ func TestAnswers(t *testing.T) {
 	both := func(first, second string) string {
 		return `200 {"errors":true,"items":[` + one(first) + "," + one(second) + `]}`
 	}
-	httpsinktest.Answers(t, base, Backend, map[string]httpsinktest.Expected{
+	httpsinktest.Responses(t, base, Backend, map[string]httpsinktest.Expected{
 		`200 {"took":1,"errors":false,"items":[]}`:         {Outcome: sink.Delivered},
 		both("201", "409"):                                 {Outcome: sink.Delivered},
 		both("429", "201"):                                 {Outcome: sink.Throttled, Reason: sink.NotNow},

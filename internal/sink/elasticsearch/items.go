@@ -13,13 +13,13 @@ import (
 	"github.com/logstreamer/logstreamer/internal/sink/httpsink"
 )
 
-// item is the answer for one document.
+// item is the response for one document.
 type item struct {
 	Status int
 	Error  struct{ Type, Reason string }
 }
 
-// succeeded reports whether an answer has no errors, without decoding it:
+// succeeded reports whether a response has no errors, without decoding it:
 // in a string of JSON the quotes would be escaped.
 func succeeded(body []byte) bool {
 	body = bytes.TrimSpace(body)
@@ -27,14 +27,14 @@ func succeeded(body []byte) bool {
 		(bytes.Contains(body, []byte(`"errors":false`)) || bytes.Contains(body, []byte(`"errors" : false`)))
 }
 
-// readItems returns the answers for all messages of the packets.
+// readItems returns the responses for all messages of the packets.
 func readItems(body []byte, packets []*packet.Packet) ([]item, error) {
-	var answer struct{ Items []map[string]item }
-	if err := json.Unmarshal(body, &answer); err != nil {
+	var response struct{ Items []map[string]item }
+	if err := json.Unmarshal(body, &response); err != nil {
 		return nil, err
 	}
-	items := make([]item, 0, len(answer.Items))
-	for _, actions := range answer.Items {
+	items := make([]item, 0, len(response.Items))
+	for _, actions := range response.Items {
 		for _, one := range actions { // of which there is one
 			items = append(items, one)
 		}
@@ -51,7 +51,7 @@ func readItems(body []byte, packets []*packet.Packet) ([]item, error) {
 }
 
 // outcome is what became of a packet by its items, in ascending precedence: a packet that
-// has to be sent again anyway is judged by the next answer, in which the documents that are
+// has to be sent again anyway is judged by the next response, in which the documents that are
 // stored are duplicates.
 type outcome int
 

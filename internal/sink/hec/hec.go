@@ -96,16 +96,16 @@ func appendSeconds(dst []byte, nanoseconds int64) []byte {
 	return dst
 }
 
-// Result implements httpsink.Codec. The code of the answer is more precise than its status.
+// Result implements httpsink.Codec. The code of the response is more precise than its status.
 func (c *codec) Result(r *httpsink.Response, _ []*packet.Packet) sink.Result {
-	var answer struct{ Code *int }
-	if err := json.Unmarshal(r.Body, &answer); err != nil || answer.Code == nil {
+	var response struct{ Code *int }
+	if err := json.Unmarshal(r.Body, &response); err != nil || response.Code == nil {
 		if r.Success() {
 			return r.Unreadable(errNoCode)
 		}
 		return r.Result()
 	}
-	switch *answer.Code {
+	switch *response.Code {
 	case 0:
 		if r.Success() {
 			return sink.Result{Outcome: sink.Delivered}

@@ -42,7 +42,7 @@ func events(t testing.TB, r httpsinktest.Request) (all []event) {
 	}
 }
 
-var success = httpsinktest.Answer{Body: `{"text":"Success","code":0}`}
+var success = httpsinktest.Response{Body: `{"text":"Success","code":0}`}
 
 func TestSink(t *testing.T) {
 	httpsinktest.Conform(t, base, Backend, httpsinktest.Always(success), func(r httpsinktest.Request) (ids []string) {
@@ -83,14 +83,14 @@ func TestProbe(t *testing.T) {
 	httpsinktest.Probes(t, base, Backend, "GET", "/services/collector/health")
 }
 
-func TestAnswers(t *testing.T) {
+func TestResponses(t *testing.T) {
 	delivered := httpsinktest.Expected{Outcome: sink.Delivered}
 	misconfigured := httpsinktest.Expected{Outcome: sink.Failed, Reason: sink.Misconfigured}
 	rejected := httpsinktest.Expected{Outcome: sink.Rejected, Reason: sink.Malformed}
 	throttled := httpsinktest.Expected{Outcome: sink.Throttled, Reason: sink.NotNow}
 	failed := httpsinktest.Expected{Outcome: sink.Failed, Reason: sink.Status}
 	unreadable := httpsinktest.Expected{Outcome: sink.Failed, Reason: sink.Unreadable}
-	httpsinktest.Answers(t, base, Backend, map[string]httpsinktest.Expected{
+	httpsinktest.Responses(t, base, Backend, map[string]httpsinktest.Expected{
 		`200 {"text":"Success","code":0}`:           delivered,
 		`200 {"text":"Success","code":0,"ackId":7}`: delivered,
 		`200 `:                         unreadable,

@@ -45,7 +45,7 @@ func (b Backend) TokenFile() string { return b.tokenFile }
 // Scheme returns the scheme of Authorization for a token without one.
 func (b Backend) Scheme() string { return cmp.Or(b.TokenScheme, "Bearer") }
 
-// Probe is a request whose answer shows whether a backend is healthy.
+// Probe is a request whose response shows whether a backend is healthy.
 type Probe struct {
 	Method, Path string
 	Body         []byte
@@ -69,7 +69,7 @@ type Request struct {
 	Query []byte
 }
 
-// Response is an answer that was read to its end.
+// Response is a response that was read to its end.
 type Response struct {
 	Status int
 	Header http.Header

@@ -52,7 +52,7 @@ func some(t testing.TB, number int) *packet.Packet {
 
 func TestSink(t *testing.T) {
 	for _, options := range []string{"", "?gzip=on"} {
-		httpsinktest.Conform(t, base+options, plain, httpsinktest.Always(httpsinktest.Answer{}), func(r httpsinktest.Request) (ids []string) {
+		httpsinktest.Conform(t, base+options, plain, httpsinktest.Always(httpsinktest.Response{}), func(r httpsinktest.Request) (ids []string) {
 			for line := range strings.Lines(r.Body) {
 				_, rest, _ := strings.Cut(line, `"packet_id":"`)
 				id, _, _ := strings.Cut(rest, `"`)
@@ -67,7 +67,7 @@ func TestSink(t *testing.T) {
 func TestDeferredPackets(t *testing.T) {
 	for _, origins := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
-			server := httpsinktest.NewServer(httpsinktest.Always(httpsinktest.Answer{}))
+			server := httpsinktest.NewServer(httpsinktest.Always(httpsinktest.Response{}))
 			s := httpsinktest.Open(t, server, base, func(o *httpsink.Options) httpsink.Backend {
 				b := plain(o)
 				b.Origins = origins
@@ -83,43 +83,43 @@ func TestDeferredPackets(t *testing.T) {
 	}
 }
 
-// What each answer means for a request, and whether a retry must be the same.
-func TestAnswers(t *testing.T) {
-	type answer = httpsinktest.Answer
+// What each response means for a request, and whether a retry must be the same.
+func TestResponses(t *testing.T) {
+	type response = httpsinktest.Response
 	for _, test := range []struct {
-		answer  answer
-		outcome sink.Outcome
-		reason  string
-		pause   time.Duration
+		response response
+		outcome  sink.Outcome
+		reason   string
+		pause    time.Duration
 	}{
-		{answer{Status: 200}, sink.Delivered, "", 0},
-		{answer{Status: 204}, sink.Delivered, "", 0},
-		{answer{Status: 400}, sink.Rejected, sink.Malformed, 0},
-		{answer{Status: 413}, sink.Rejected, sink.TooLarge, 0},
-		{answer{Status: 422}, sink.Rejected, sink.InvalidPacket, 0},
-		{answer{Status: 301, Header: "Location: http://two/\r\n"}, sink.Failed, sink.Misconfigured, 0},
-		{answer{Status: 401}, sink.Failed, sink.Misconfigured, 0},
-		{answer{Status: 403}, sink.Failed, sink.Misconfigured, 0},
-		{answer{Status: 404}, sink.Failed, sink.Misconfigured, 0},
-		{answer{Status: 415}, sink.Failed, sink.Misconfigured, 0},
-		{answer{Status: 408}, sink.Failed, sink.Status, 0},
-		{answer{Status: 429}, sink.Throttled, sink.NotNow, time.Second},
-		{answer{Status: 429, Header: "Retry-After: 7\r\n"}, sink.Throttled, sink.NotNow, 7 * time.Second},
-		{answer{Status: 503, Header: "Retry-After: 3\r\n"}, sink.Throttled, sink.NotNow, 3 * time.Second},
-		{answer{Status: 504, Header: "Retry-After: 3\r\n"}, sink.Throttled, sink.NotNow, 3 * time.Second},
-		{answer{Status: 500}, sink.Failed, sink.Status, 0},
-		{answer{Status: 502}, sink.Failed, sink.Status, 0},
-		{answer{Status: 503}, sink.Failed, sink.Status, 0},
-		{answer{Status: 504}, sink.Failed, sink.Status, 0},
-		{answer{Close: true}, sink.Failed, sink.Reset, 0},
-		{answer{Hang: true}, sink.Failed, sink.Timeout, 0},
-		{answer{Header: "\x00\r\n"}, sink.Failed, sink.Unreadable, 0},
-		{answer{Body: strings.Repeat("x", 5<<20)}, sink.Failed, sink.Unreadable, 0},
+		{response{Status: 200}, sink.Delivered, "", 0},
+		{response{Status: 204}, sink.Delivered, "", 0},
+		{response{Status: 400}, sink.Rejected, sink.Malformed, 0},
+		{response{Status: 413}, sink.Rejected, sink.TooLarge, 0},
+		{response{Status: 422}, sink.Rejected, sink.InvalidPacket, 0},
+		{response{Status: 301, Header: "Location: http://two/\r\n"}, sink.Failed, sink.Misconfigured, 0},
+		{response{Status: 401}, sink.Failed, sink.Misconfigured, 0},
+		{response{Status: 403}, sink.Failed, sink.Misconfigured, 0},
+		{response{Status: 404}, sink.Failed, sink.Misconfigured, 0},
+		{response{Status: 415}, sink.Failed, sink.Misconfigured, 0},
+		{response{Status: 408}, sink.Failed, sink.Status, 0},
+		{response{Status: 429}, sink.Throttled, sink.NotNow, time.Second},
+		{response{Status: 429, Header: "Retry-After: 7\r\n"}, sink.Throttled, sink.NotNow, 7 * time.Second},
+		{response{Status: 503, Header: "Retry-After: 3\r\n"}, sink.Throttled, sink.NotNow, 3 * time.Second},
+		{response{Status: 504, Header: "Retry-After: 3\r\n"}, sink.Throttled, sink.NotNow, 3 * time.Second},
+		{response{Status: 500}, sink.Failed, sink.Status, 0},
+		{response{Status: 502}, sink.Failed, sink.Status, 0},
+		{response{Status: 503}, sink.Failed, sink.Status, 0},
+		{response{Status: 504}, sink.Failed, sink.Status, 0},
+		{response{Close: true}, sink.Failed, sink.Reset, 0},
+		{response{Hang: true}, sink.Failed, sink.Timeout, 0},
+		{response{Header: "\x00\r\n"}, sink.Failed, sink.Unreadable, 0},
+		{response{Body: strings.Repeat("x", 5<<20)}, sink.Failed, sink.Unreadable, 0},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			server := httpsinktest.NewServer(httpsinktest.Always(test.answer))
+			server := httpsinktest.NewServer(httpsinktest.Always(test.response))
 			got := httpsinktest.Send(t, httpsinktest.Open(t, server, base, plain), some(t, 1))
-			what := fmt.Sprintf("%d %s%v%v", test.answer.Status, test.answer.Header, test.answer.Close, test.answer.Hang)
+			what := fmt.Sprintf("%d %s%v%v", test.response.Status, test.response.Header, test.response.Close, test.response.Hang)
 			if got.Outcome != test.outcome || got.Reason != test.reason || got.Pause != test.pause {
 				t.Errorf("%s: %+v", what, got)
 			}
@@ -136,7 +136,7 @@ func TestAnswers(t *testing.T) {
 
 func TestRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		server := httpsinktest.NewServer(httpsinktest.Always(httpsinktest.Answer{}))
+		server := httpsinktest.NewServer(httpsinktest.Always(httpsinktest.Response{}))
 		endpoint, err := sink.ParseURL(base + "?gzip=on&tenant=x&token_file=/f")
 		if err != nil {
 			t.Fatal(err)
@@ -184,7 +184,7 @@ func TestProbe(t *testing.T) {
 			outcome sink.Outcome
 			reason  string
 		}{{200, sink.Delivered, ""}, {401, sink.Failed, sink.Status}, {503, sink.Failed, sink.Status}, {0, sink.Failed, sink.Timeout}} {
-			server.SetProbe(httpsinktest.Answer{Status: test.status, Hang: test.status == 0})
+			server.SetProbe(httpsinktest.Response{Status: test.status, Hang: test.status == 0})
 			if got := s.Probe(t.Context(), time.Now().Add(time.Second)); got.Outcome != test.outcome || got.Reason != test.reason {
 				t.Errorf("%d: %+v", test.status, got)
 			}
@@ -241,7 +241,7 @@ func plainBackend(t testing.TB) httpsink.Backend {
 // A kept connection that the backend closed in between costs no failure.
 func TestClosedIdleConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		server := httpsinktest.NewServer(httpsinktest.Always(httpsinktest.Answer{Header: "Connection: close\r\n"}))
+		server := httpsinktest.NewServer(httpsinktest.Always(httpsinktest.Response{Header: "Connection: close\r\n"}))
 		conn := httpsinktest.Open(t, server, base, plain).NewConn()
 		defer conn.Close()
 		for range 3 {

@@ -67,7 +67,7 @@ func (w *writes) Write(text []byte) (int, error) {
 }
 
 // A backend that answers early and reads no more holds no sender up.
-func TestEarlyAnswerWithoutReading(t *testing.T) {
+func TestEarlyResponseWithoutReading(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dial := func(context.Context, string, string) (net.Conn, error) {
 			near, far := net.Pipe()
@@ -99,7 +99,7 @@ func (largeCodec) Encode(r *Request, _ []*packet.Packet) {
 func (largeCodec) Result(r *Response, _ []*packet.Packet) sink.Result { return r.Result() }
 
 // A backend may answer before it has read the request, and large buffers are not kept.
-func TestEarlyAnswer(t *testing.T) {
+func TestEarlyResponse(t *testing.T) {
 	serve := func(conn net.Conn) {
 		defer func() { _ = conn.Close() }()
 		reader := bufio.NewReader(conn)

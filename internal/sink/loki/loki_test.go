@@ -116,7 +116,7 @@ func entryOf(t testing.TB, labels string, content []byte) line {
 	return one
 }
 
-var stored = httpsinktest.Always(httpsinktest.Answer{Status: 204})
+var stored = httpsinktest.Always(httpsinktest.Response{Status: 204})
 
 func TestSink(t *testing.T) {
 	httpsinktest.Conform(t, base, Backend, stored, func(r httpsinktest.Request) (ids []string) {
@@ -269,9 +269,9 @@ func TestTenant(t *testing.T) {
 
 func TestProbe(t *testing.T) { httpsinktest.Probes(t, base, Backend, "GET", "/ready") }
 
-func TestAnswers(t *testing.T) {
+func TestResponses(t *testing.T) {
 	misconfigured := httpsinktest.Expected{Outcome: sink.Failed, Reason: sink.Misconfigured}
-	httpsinktest.Answers(t, base, Backend, map[string]httpsinktest.Expected{
+	httpsinktest.Responses(t, base, Backend, map[string]httpsinktest.Expected{
 		"204 ":                       {Outcome: sink.Delivered},
 		"400 entry too far behind":   {Outcome: sink.Rejected, Reason: sink.Malformed},
 		"401 no org id":              misconfigured,

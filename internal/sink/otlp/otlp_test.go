@@ -97,7 +97,7 @@ func TestResult(t *testing.T) {
 		}
 	}
 	if got := codec.Result(&httpsink.Response{Status: http.StatusOK, Body: []byte("<html>")}, nil); got.Outcome != sink.Failed || got.Reason != sink.Unreadable {
-		t.Errorf("an answer of something else: %+v", got)
+		t.Errorf("a response of something else: %+v", got)
 	}
 	if got := codec.Result(&httpsink.Response{Status: http.StatusBadRequest}, nil); got.Outcome != sink.Rejected {
 		t.Errorf("400: %+v", got)

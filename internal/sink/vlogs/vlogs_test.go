@@ -33,7 +33,7 @@ func lines(t testing.TB, r httpsinktest.Request) (all []map[string]string) {
 }
 
 func TestSink(t *testing.T) {
-	httpsinktest.Conform(t, base, Backend, httpsinktest.Always(httpsinktest.Answer{}), func(r httpsinktest.Request) (ids []string) {
+	httpsinktest.Conform(t, base, Backend, httpsinktest.Always(httpsinktest.Response{}), func(r httpsinktest.Request) (ids []string) {
 		for _, one := range lines(t, r) {
 			ids = append(ids, one["packet_id"])
 		}
@@ -56,8 +56,8 @@ func TestTranslation(t *testing.T) {
 
 func TestProbe(t *testing.T) { httpsinktest.Probes(t, base, Backend, "GET", "/insert/ready") }
 
-func TestAnswers(t *testing.T) {
-	httpsinktest.Answers(t, base, Backend, map[string]httpsinktest.Expected{
+func TestResponses(t *testing.T) {
+	httpsinktest.Responses(t, base, Backend, map[string]httpsinktest.Expected{
 		"200": {Outcome: sink.Delivered}, "400": {Outcome: sink.Rejected, Reason: sink.Malformed}, "404": {Outcome: sink.Failed, Reason: sink.Misconfigured},
 		"429": {Outcome: sink.Throttled, Reason: sink.NotNow}, "503": {Outcome: sink.Failed, Reason: sink.Status},
 	})

@@ -21,7 +21,7 @@ func TestHarness(t *testing.T) {
 		}
 		_ = response.Body.Close()
 		if response.StatusCode != http.StatusAccepted {
-			t.Fatalf("the answer is %s", response.Status)
+			t.Fatalf("the response is %s", response.Status)
 		}
 		return text
 	}

@@ -220,11 +220,11 @@ func TestOddHTTP(t *testing.T) {
 		_ = conn.SetDeadline(time.Now().Add(time.Minute))
 		_, _ = io.WriteString(conn, c.text) // the server may close before its end
 		_ = conn.(interface{ CloseWrite() error }).CloseWrite()
-		answer, _ := io.ReadAll(conn)
+		response, _ := io.ReadAll(conn)
 		_ = conn.Close()
-		final := strings.TrimPrefix(string(answer), "HTTP/1.1 100 Continue\r\n\r\n")
+		final := strings.TrimPrefix(string(response), "HTTP/1.1 100 Continue\r\n\r\n")
 		if !strings.HasPrefix(final, "HTTP/1.1 "+c.want) || strings.HasPrefix(final, "HTTP/1.1 5") {
-			t.Errorf("%s: %.200q, want %s", name, answer, c.want)
+			t.Errorf("%s: %.200q, want %s", name, response, c.want)
 		}
 	}
 	check(t, d)

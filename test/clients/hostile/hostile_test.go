@@ -85,8 +85,8 @@ func send(t *testing.T, d *harness.Distributor, r request) (status int, text str
 		return 0, ""
 	}
 	defer response.Body.Close()
-	answer, _ := io.ReadAll(io.LimitReader(response.Body, 1<<20))
-	return response.StatusCode, string(answer)
+	body, _ := io.ReadAll(io.LimitReader(response.Body, 1<<20))
+	return response.StatusCode, string(body)
 }
 
 // target is a protocol over HTTP with a body that it accepts.
@@ -242,8 +242,8 @@ func TestNestedValues(t *testing.T) {
 			continue
 		}
 		for shape, text := range shapes {
-			if status, answer := send(t, d, request{path: to.path, contentType: to.contentType, body: []byte(text)}); status >= 300 && !refused(status) {
-				t.Errorf("%s, %s: %d %.200s", name, shape, status, answer)
+			if status, response := send(t, d, request{path: to.path, contentType: to.contentType, body: []byte(text)}); status >= 300 && !refused(status) {
+				t.Errorf("%s, %s: %d %.200s", name, shape, status, response)
 			}
 		}
 	}
@@ -363,7 +363,7 @@ func TestHeldCalls(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	const calls, sent = 40, 24 << 20
-	answers, offered := make(chan struct{}, calls), make(chan struct{}, calls)
+	responses, offered := make(chan struct{}, calls), make(chan struct{}, calls)
 	for range calls {
 		body, to := io.Pipe()
 		go func() {
@@ -374,7 +374,7 @@ func TestHeldCalls(t *testing.T) {
 			_ = to.Close()
 		}()
 		go func() {
-			defer func() { answers <- struct{}{} }()
+			defer func() { responses <- struct{}{} }()
 			r, _ := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+d.Addresses["otlp-grpc"]+exportPath, body)
 			r.Header.Set("Content-Type", "application/grpc")
 			response, err := client.Do(r)
@@ -393,7 +393,7 @@ func TestHeldCalls(t *testing.T) {
 	}
 	cancel()
 	for range calls {
-		<-answers
+		<-responses
 	}
 	client.CloseIdleConnections()
 	d.Await("the memory is free", func() bool {

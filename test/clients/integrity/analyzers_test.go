@@ -23,9 +23,9 @@ type backend struct {
 	ledger *ledger
 	ndjson bool // in requests of several packets
 	// rejects means that some packets are rejected for good.
-	rejects bool
-	answer  string
-	fail    func(http.ResponseWriter, *http.Request) (failed bool) // nil: never
+	rejects  bool
+	response string
+	fail     func(http.ResponseWriter, *http.Request) (failed bool) // nil: never
 }
 
 // analyzers starts analyzers of all kinds, and returns them in the form of ANALYZERS.
@@ -34,10 +34,10 @@ func analyzers(t *testing.T, l *ledger, rejects bool) string {
 	var listed []string
 	for scheme, all := range map[string][]*backend{
 		"http":            {{ndjson: true}, {}, {ndjson: true, fail: slow}, {fail: slow}, {ndjson: true, fail: reset}, {ndjson: true, fail: busy}, {ndjson: true, fail: odd}, {fail: odd}},
-		"es+http":         {{answer: `{"errors":false}`, fail: slow}},
+		"es+http":         {{response: `{"errors":false}`, fail: slow}},
 		"otlp+http":       {{fail: reset}, {}},
 		"loki+http":       {{fail: busy}},
-		"hec+http":        {{answer: `{"text":"Success","code":0}`, fail: slow}},
+		"hec+http":        {{response: `{"text":"Success","code":0}`, fail: slow}},
 		"vlogs+http":      {{fail: reset}},
 		"clickhouse+http": {{fail: slow}},
 	} {
@@ -64,7 +64,7 @@ func (b *backend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Accept-Post", "application/x-ndjson")
 	}
 	if r.ContentLength == 0 { // a probe
-		_, _ = io.WriteString(w, b.answer)
+		_, _ = io.WriteString(w, b.response)
 		return
 	}
 	failed := b.fail != nil && rand.IntN(50) == 0 && b.fail(w, r)
@@ -101,7 +101,7 @@ func (b *backend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusMultiStatus)
 		_ = json.NewEncoder(w).Encode(map[string]any{"refused": refused})
 	default:
-		_, _ = io.WriteString(w, b.answer)
+		_, _ = io.WriteString(w, b.response)
 	}
 }
 
@@ -175,7 +175,7 @@ func reset(w http.ResponseWriter, _ *http.Request) bool {
 // odd responds in one of the ways that are allowed and rare, or closes the connection.
 func odd(w http.ResponseWriter, r *http.Request) bool {
 	switch rand.IntN(4) {
-	case 0: // before the answer
+	case 0: // before the response
 		w.WriteHeader(http.StatusEarlyHints)
 		w.WriteHeader(http.StatusProcessing)
 		return false
@@ -185,7 +185,7 @@ func odd(w http.ResponseWriter, r *http.Request) bool {
 	case 2: // within the body
 		_, _ = io.CopyN(io.Discard, r.Body, rand.Int64N(max(r.ContentLength, 1)))
 		reset(w, r)
-	case 3: // within the answer
+	case 3: // within the response
 		w.Header().Set("Content-Length", "100")
 		_, _ = io.Copy(io.Discard, r.Body)
 		_, _ = io.WriteString(w, "{")

@@ -67,7 +67,7 @@ type operator struct {
 
 // call makes a request of the admin API. It returns nil if there is no response, since the process
 // is being replaced, or if the request is refused.
-func (o *operator) call(method, path string, body any) (answer map[string]any) {
+func (o *operator) call(method, path string, body any) (decoded map[string]any) {
 	text, _ := json.Marshal(body) // maps and texts
 	r, err := http.NewRequest(method, o.url+path, bytes.NewReader(text))
 	if err != nil {
@@ -89,10 +89,10 @@ func (o *operator) call(method, path string, body any) (answer map[string]any) {
 	if response.StatusCode >= http.StatusInternalServerError && response.StatusCode != http.StatusServiceUnavailable {
 		o.Errorf("%s %s: %d %.300s", method, path, response.StatusCode, content)
 	}
-	if response.StatusCode >= http.StatusBadRequest || json.Unmarshal(content, &answer) != nil {
+	if response.StatusCode >= http.StatusBadRequest || json.Unmarshal(content, &decoded) != nil {
 		return nil
 	}
-	return answer
+	return decoded
 }
 
 // operate executes one operation after the other until ctx ends.
@@ -116,8 +116,8 @@ func (o *operator) operate(ctx context.Context) {
 
 // ids returns the ids of the analyzers.
 func (o *operator) analyzers() (all []map[string]any) {
-	answer := o.call("GET", "/v1/analyzers", nil)
-	listed, _ := answer["analyzers"].([]any)
+	response := o.call("GET", "/v1/analyzers", nil)
+	listed, _ := response["analyzers"].([]any)
 	for _, one := range listed {
 		analyzer := one.(map[string]any)
 		spec := analyzer["spec"].(map[string]any)
@@ -170,8 +170,8 @@ func (o *operator) limit() {
 }
 
 func (o *operator) replay() {
-	answer := o.call("GET", "/v1/dead-letters?limit=200", nil)
-	listed, _ := answer["dead_letters"].([]any)
+	response := o.call("GET", "/v1/dead-letters?limit=200", nil)
+	listed, _ := response["dead_letters"].([]any)
 	var ids []string
 	for _, one := range listed {
 		if letter := one.(map[string]any); letter["replayed"] == false && rand.IntN(2) == 0 {

@@ -44,7 +44,7 @@ type request struct {
 }
 
 // send sends a request in one of several ways, and returns the status 0 if the connection ended.
-func (s *source) send(r request) (status int, answer []byte) {
+func (s *source) send(r request) (status int, text []byte) {
 	header := make(http.Header)
 	header.Set("Content-Type", r.contentType)
 	if !r.coded && rand.IntN(4) == 0 {
@@ -74,10 +74,10 @@ func (s *source) send(r request) (status int, answer []byte) {
 		return 0, nil
 	}
 	defer response.Body.Close()
-	if answer, err = io.ReadAll(response.Body); err != nil {
-		s.Errorf("%s: the answer cannot be read: %v", r.path, err)
+	if text, err = io.ReadAll(response.Body); err != nil {
+		s.Errorf("%s: the response cannot be read: %v", r.path, err)
 	}
-	return response.StatusCode, answer
+	return response.StatusCode, text
 }
 
 // chunks is a body that is read in pieces.
@@ -124,12 +124,12 @@ func (s *source) packet(messages []message) string {
 
 // check notes that messages are accepted if a status says so, and otherwise fails the test unless
 // the request may be refused.
-func (s *source) check(status int, answer []byte, messages []message) {
+func (s *source) check(status int, response []byte, messages []message) {
 	switch {
 	case status >= 200 && status < 300:
 		s.accepted(messages...)
 	case status != 0 && status != http.StatusTooManyRequests && status != http.StatusServiceUnavailable:
-		s.Errorf("%s: %d %.300s", s.name, status, answer)
+		s.Errorf("%s: %d %.300s", s.name, status, response)
 	}
 }
 
@@ -139,7 +139,7 @@ func sendPacket(s *source) {
 	if rand.IntN(50) == 0 {
 		path += "?ack=delivered"
 	}
-	status, answer := s.send(request{path: path, contentType: "application/json", body: []byte(s.packet(m))})
+	status, response := s.send(request{path: path, contentType: "application/json", body: []byte(s.packet(m))})
 	switch status {
 	case http.StatusGatewayTimeout: // accepted; the delivery is not known
 		status = http.StatusOK
@@ -148,11 +148,11 @@ func sendPacket(s *source) {
 		return
 	}
 	if status == http.StatusOK || status == http.StatusAccepted {
-		if id := fmt.Sprintf(`"%d-%d"`, s.number, m[0].number); !bytes.Contains(answer, []byte(id)) {
-			s.Errorf("the answer to the packet %s is %s", id, answer)
+		if id := fmt.Sprintf(`"%d-%d"`, s.number, m[0].number); !bytes.Contains(response, []byte(id)) {
+			s.Errorf("the response to the packet %s is %s", id, response)
 		}
 	}
-	s.check(status, answer, m)
+	s.check(status, response, m)
 }
 
 func sendLines(s *source) {
@@ -167,11 +167,11 @@ func sendLines(s *source) {
 		}
 		body.WriteString(line + "\n")
 	}
-	status, answer := s.send(request{path: "/ingest", contentType: "application/x-ndjson", body: []byte(body.String())})
+	status, response := s.send(request{path: "/ingest", contentType: "application/x-ndjson", body: []byte(body.String())})
 	var result struct{ Refused []struct{ Line int } }
 	if status == http.StatusMultiStatus {
-		if err := json.Unmarshal(answer, &result); err != nil {
-			s.Errorf("%v: %s", err, answer)
+		if err := json.Unmarshal(response, &result); err != nil {
+			s.Errorf("%v: %s", err, response)
 		}
 	} else if status == http.StatusBadRequest { // all lines
 		return
@@ -183,7 +183,7 @@ func sendLines(s *source) {
 	number := 0
 	for _, line := range strings.Split(strings.TrimSuffix(body.String(), "\n"), "\n") {
 		if number++; !refused[number] && line != "" {
-			s.check(status, answer, packets[number-1])
+			s.check(status, response, packets[number-1])
 		}
 	}
 }
@@ -194,21 +194,21 @@ func sendBulk(s *source) {
 	for _, one := range m {
 		fmt.Fprintf(&body, "{\"create\":{\"_index\":\"logs\"}}\n%s\n", quoted(map[string]any{"@timestamp": time.Now(), "message": one.text, "service.name": s.name}))
 	}
-	status, answer := s.send(request{path: "/_bulk", contentType: "application/x-ndjson", body: []byte(body.String())})
+	status, response := s.send(request{path: "/_bulk", contentType: "application/x-ndjson", body: []byte(body.String())})
 	var result struct {
 		Errors bool
 		Items  []struct{ Create struct{ Status int } }
 	}
-	if status == http.StatusOK && (json.Unmarshal(answer, &result) != nil || result.Errors || len(result.Items) != len(m)) {
-		s.Errorf("the answer to %d documents is %.300s", len(m), answer)
+	if status == http.StatusOK && (json.Unmarshal(response, &result) != nil || result.Errors || len(result.Items) != len(m)) {
+		s.Errorf("the response to %d documents is %.300s", len(m), response)
 	}
-	s.check(status, answer, m)
+	s.check(status, response, m)
 }
 
 func sendDocument(s *source) {
 	m := s.messages(1, maxMessageBytes)
-	status, answer := s.send(request{path: "/logs/_doc", contentType: "application/json", body: []byte(quoted(map[string]any{"message": m[0].text, "service.name": s.name}))})
-	s.check(status, answer, m)
+	status, response := s.send(request{path: "/logs/_doc", contentType: "application/json", body: []byte(quoted(map[string]any{"message": m[0].text, "service.name": s.name}))})
+	s.check(status, response, m)
 }
 
 // field returns a field of protobuf with a length.
@@ -233,8 +233,8 @@ func sendOTLP(s *source) {
 		more := s.messages(30, maxMessageBytes/4)
 		body, m = append(body, s.otlp(more)...), append(m, more...)
 	}
-	status, answer := s.send(request{path: "/v1/logs", contentType: "application/x-protobuf", body: body})
-	s.check(status, answer, m)
+	status, response := s.send(request{path: "/v1/logs", contentType: "application/x-protobuf", body: body})
+	s.check(status, response, m)
 }
 
 func sendOTLPJSON(s *source) {
@@ -245,8 +245,8 @@ func sendOTLPJSON(s *source) {
 	}
 	attributes := []any{map[string]any{"key": "service.name", "value": map[string]string{"stringValue": s.name}}}
 	body := quoted(map[string]any{"resourceLogs": []any{map[string]any{"resource": map[string]any{"attributes": attributes}, "scopeLogs": []any{map[string]any{"logRecords": records}}}}})
-	status, answer := s.send(request{path: "/v1/logs", contentType: "application/json", body: []byte(body)})
-	s.check(status, answer, m)
+	status, response := s.send(request{path: "/v1/logs", contentType: "application/json", body: []byte(body)})
+	s.check(status, response, m)
 }
 
 func sendGRPC(s *source) {
@@ -284,8 +284,8 @@ func sendLoki(s *source) {
 		at := binary.AppendUvarint([]byte{8}, uint64(time.Now().Unix()))
 		stream = append(stream, field(2, append(field(1, at...), field(2, []byte(one.text)...)...)...)...)
 	}
-	status, answer := s.send(request{path: "/loki/api/v1/push", contentType: "application/x-protobuf", coded: true, body: snappy.Encode(nil, field(1, stream...))})
-	s.check(status, answer, m)
+	status, response := s.send(request{path: "/loki/api/v1/push", contentType: "application/x-protobuf", coded: true, body: snappy.Encode(nil, field(1, stream...))})
+	s.check(status, response, m)
 }
 
 func sendLokiJSON(s *source) {
@@ -295,8 +295,8 @@ func sendLokiJSON(s *source) {
 		values = append(values, []string{fmt.Sprint(time.Now().UnixNano()), one.text})
 	}
 	body := quoted(map[string]any{"streams": []any{map[string]any{"stream": map[string]string{"service_name": s.name}, "values": values}}})
-	status, answer := s.send(request{path: "/loki/api/v1/push", contentType: "application/json", body: []byte(body)})
-	s.check(status, answer, m)
+	status, response := s.send(request{path: "/loki/api/v1/push", contentType: "application/json", body: []byte(body)})
+	s.check(status, response, m)
 }
 
 func sendHEC(s *source) {
@@ -305,8 +305,8 @@ func sendHEC(s *source) {
 	for _, one := range m {
 		body.WriteString(quoted(map[string]any{"time": float64(time.Now().Unix()), "source": s.name, "event": one.text}))
 	}
-	status, answer := s.send(request{path: "/services/collector", body: []byte(body.String())})
-	s.check(status, answer, m)
+	status, response := s.send(request{path: "/services/collector", body: []byte(body.String())})
+	s.check(status, response, m)
 }
 
 func gelf(s *source, m message) string {
@@ -315,8 +315,8 @@ func gelf(s *source, m message) string {
 
 func sendGELF(s *source) {
 	m := s.messages(1, maxMessageBytes)
-	status, answer := s.send(request{path: "/gelf", contentType: "application/json", body: []byte(gelf(s, m[0]))})
-	s.check(status, answer, m)
+	status, response := s.send(request{path: "/gelf", contentType: "application/json", body: []byte(gelf(s, m[0]))})
+	s.check(status, response, m)
 }
 
 func sendDatadog(s *source) {
@@ -325,8 +325,8 @@ func sendDatadog(s *source) {
 	for _, one := range m {
 		all = append(all, map[string]any{"message": one.text, "service": s.name, "hostname": "h", "timestamp": time.Now().UnixMilli()})
 	}
-	status, answer := s.send(request{path: "/api/v2/logs", contentType: "application/json", body: []byte(quoted(all))})
-	s.check(status, answer, m)
+	status, response := s.send(request{path: "/api/v2/logs", contentType: "application/json", body: []byte(quoted(all))})
+	s.check(status, response, m)
 }
 
 // sendBad sends requests that are refused.
@@ -347,8 +347,8 @@ func sendBad(s *source) {
 		request.path += "?ack=" + strings.Repeat("never", rand.IntN(20))
 		request.body = packet[:len(packet)-1]
 	}
-	if status, answer := s.send(request); status >= 200 && status < 300 {
-		s.Errorf("%s %s is accepted: %s", request.method, request.path, answer)
+	if status, response := s.send(request); status >= 200 && status < 300 {
+		s.Errorf("%s %s is accepted: %s", request.method, request.path, response)
 	}
 }
 
@@ -402,11 +402,11 @@ func sendForward(s *source) {
 	if !s.stream("forward", append(append(text, events...), option...)) {
 		return
 	}
-	answer := make([]byte, 1+4+1+len(chunk)) // {"ack": chunk}
-	if _, err := io.ReadFull(s.client.conn, answer); err != nil {
+	response := make([]byte, 1+4+1+len(chunk)) // {"ack": chunk}
+	if _, err := io.ReadFull(s.client.conn, response); err != nil {
 		s.client.conn = nil
-	} else if !bytes.HasSuffix(answer, []byte(chunk)) {
-		s.Errorf("the chunk %s is acknowledged with %q", chunk, answer)
+	} else if !bytes.HasSuffix(response, []byte(chunk)) {
+		s.Errorf("the chunk %s is acknowledged with %q", chunk, response)
 	} else {
 		s.accepted(m...)
 	}

@@ -75,7 +75,7 @@ func reasons() (reasons []string) {
 	return reasons
 }
 
-// post sends a request and returns the answer.
+// post sends a request and returns the response.
 func (w *wayThrough) post(contentType string, body []byte) http1.Response {
 	w.Helper()
 	text := fmt.Sprintf("POST /v1/logs HTTP/1.1\r\nHost: h\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n", contentType, len(body))
@@ -83,12 +83,12 @@ func (w *wayThrough) post(contentType string, body []byte) http1.Response {
 	if err != nil {
 		w.Fatal(err)
 	}
-	var answer http1.Response
+	var response http1.Response
 	r := server.NewRequest(&head, bytes.NewReader(body), netip.MustParseAddr("192.0.2.1"), time.Now())
-	if !w.protocol.Handle(r, &answer) {
+	if !w.protocol.Handle(r, &response) {
 		w.Fatal("the path is not handled")
 	}
-	return answer
+	return response
 }
 
 // fetch takes the accepted packets.
@@ -128,8 +128,8 @@ func (w *wayThrough) packets() (accepted []*packet.Packet) {
 // through sends a request, and returns the request that a receiver of OTLP gets.
 func (w *wayThrough) through(contentType string, body []byte) []byte {
 	w.Helper()
-	if answer := w.post(contentType, body); answer.Status != http.StatusOK || len(answer.Body) > len("{}") {
-		w.Fatalf("the answer is %d %q", answer.Status, answer.Body)
+	if response := w.post(contentType, body); response.Status != http.StatusOK || len(response.Body) > len("{}") {
+		w.Fatalf("the response is %d %q", response.Status, response.Body)
 	}
 	var request httpsink.Request
 	accepted := w.packets()

@@ -20,15 +20,15 @@ const Rich = `{"emitter_id":"shop/web-1","packet_id":"p","resource":{"attributes
 	`{"timestamp":1640995200123,"level":"INFO","message":"first \"line\"\n","metadata":{"time_unix_nano":"1640995200123456789","a":"1","a":"2","level":"x","trace_id":"0102","n":"7","z":null},"types":{"n":"i"},"scope":0},` +
 	`{"timestamp":1640995200123,"level":"odd","message":"second \ud800","metadata":{"time_unix_nano":"0"}}]}`
 
-// Expected is the result of a request for an answer.
+// Expected is the result of a request for a response.
 type Expected struct {
 	Outcome sink.Outcome
 	Reason  string
 }
 
-// Answers checks the results of requests with one packet, by answers that are a status,
+// Responses checks the results of requests with one packet, by responses that are a status,
 // and a body after a space.
-func Answers(t *testing.T, url string, read func(*httpsink.Options) httpsink.Backend, expected map[string]Expected) {
+func Responses(t *testing.T, url string, read func(*httpsink.Options) httpsink.Backend, expected map[string]Expected) {
 	t.Helper()
 	for text, want := range expected {
 		synctest.Test(t, func(t *testing.T) {
@@ -41,7 +41,7 @@ func Answers(t *testing.T, url string, read func(*httpsink.Options) httpsink.Bac
 			if first, rest, found := strings.Cut(body, "\r\n"); found {
 				header, body = first+"\r\n", rest
 			}
-			server := NewServer(Always(Answer{Status: status, Header: header, Body: body}))
+			server := NewServer(Always(Response{Status: status, Header: header, Body: body}))
 			got := Send(t, Open(t, server, url, read), Packet(t, Rich))
 			if got.Outcome != want.Outcome || got.Reason != want.Reason || len(got.Exceptions) > 0 {
 				t.Errorf("%s: %+v, want %+v", text, got, want)
@@ -60,7 +60,7 @@ func Probes(t *testing.T, url string, read func(*httpsink.Options) httpsink.Back
 		server := NewServer(nil)
 		s := Open(t, server, url, read)
 		for status, want := range map[int]sink.Outcome{200: sink.Delivered, 401: sink.Failed, 503: sink.Failed} {
-			server.SetProbe(Answer{Status: status})
+			server.SetProbe(Response{Status: status})
 			if got := s.Probe(t.Context(), time.Now().Add(Timeout)); got.Outcome != want {
 				t.Errorf("%d: %+v", status, got)
 			}
@@ -76,7 +76,7 @@ func Probes(t *testing.T, url string, read func(*httpsink.Options) httpsink.Back
 func Repeats(t *testing.T, url string, read func(*httpsink.Options) httpsink.Backend) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		server := NewServer(Always(Answer{Hang: true}))
+		server := NewServer(Always(Response{Hang: true}))
 		s := Open(t, server, url, read)
 		packets := []*packet.Packet{Packet(t, Rich), Packet(t, strings.Replace(Rich, `"p"`, `"q"`, 1))}
 		for range 3 {

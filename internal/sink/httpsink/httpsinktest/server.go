@@ -30,37 +30,37 @@ type Request struct {
 	Body                string
 }
 
-// Answer is what a Server does with a request.
-type Answer struct {
+// Response is what a Server does with a request.
+type Response struct {
 	Status int    // 0 is 200
 	Header string // lines such as "Retry-After: 1\r\n"
 	Body   string
-	// Hang waits until the client closes; Close closes without an answer.
+	// Hang waits until the client closes; Close closes without a response.
 	Hang, Close bool
 }
 
 // Server is a scripted backend over in-memory pipes. It may be used concurrently.
 type Server struct {
 	mu       sync.Mutex // guards all fields
-	answer   func(Request) Answer
+	answer   func(Request) Response
 	requests []Request
 	probes   []Request
-	probe    Answer
+	probe    Response
 	refuse   bool
 }
 
 // NewServer returns a Server that answers the requests of Send.
-func NewServer(answer func(Request) Answer) *Server { return &Server{answer: answer} }
+func NewServer(answer func(Request) Response) *Server { return &Server{answer: answer} }
 
-// Set changes the answers.
-func (s *Server) Set(answer func(Request) Answer) {
+// Set changes the responses.
+func (s *Server) Set(answer func(Request) Response) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.answer = answer
 }
 
-// SetProbe changes the answer to probes.
-func (s *Server) SetProbe(a Answer) {
+// SetProbe changes the response to probes.
+func (s *Server) SetProbe(a Response) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.probe = a
@@ -111,15 +111,15 @@ func (s *Server) serve(conn net.Conn) {
 		if err != nil {
 			return
 		}
-		answer := s.answerTo(one)
+		response := s.responseTo(one)
 		switch {
-		case answer.Close:
+		case response.Close:
 			return
-		case answer.Hang:
+		case response.Hang:
 			_, _ = io.Copy(io.Discard, reader)
 			return
 		}
-		if _, err := fmt.Fprintf(conn, "HTTP/1.1 %d X\r\n%sContent-Length: %d\r\n\r\n%s", cmp.Or(answer.Status, 200), answer.Header, len(answer.Body), answer.Body); err != nil {
+		if _, err := fmt.Fprintf(conn, "HTTP/1.1 %d X\r\n%sContent-Length: %d\r\n\r\n%s", cmp.Or(response.Status, 200), response.Header, len(response.Body), response.Body); err != nil {
 			return
 		}
 	}
@@ -138,7 +138,7 @@ func read(r *http.Request) (Request, error) {
 	return Request{r.Method, r.URL.Path, r.URL.RawQuery, r.Header, string(text)}, err
 }
 
-func (s *Server) answerTo(one Request) Answer {
+func (s *Server) responseTo(one Request) Response {
 	s.mu.Lock()
 	if one.Method != http.MethodPost || one.Body == "" {
 		defer s.mu.Unlock()
@@ -190,17 +190,17 @@ func Packet(t testing.TB, body string) *packet.Packet {
 
 // Conform runs sinktest. accept answers a request that stores all its packets, reject one
 // that stores none, and ids returns the packet_ids of a request's messages, in order.
-func Conform(t *testing.T, url string, read func(*httpsink.Options) httpsink.Backend, accept func(Request) Answer, ids func(Request) []string) {
+func Conform(t *testing.T, url string, read func(*httpsink.Options) httpsink.Backend, accept func(Request) Response, ids func(Request) []string) {
 	sinktest.Run(t, func(t *testing.T) sinktest.Backend {
 		server := NewServer(accept)
 		return sinktest.Backend{
 			Sink: Open(t, server, url, read),
 			Set: func(b sinktest.Behaviour) {
 				server.Refuse(b == sinktest.Vanish)
-				server.Set(map[sinktest.Behaviour]func(Request) Answer{
+				server.Set(map[sinktest.Behaviour]func(Request) Response{
 					sinktest.Accept: accept,
-					sinktest.Reject: func(Request) Answer { return Answer{Status: 400} },
-					sinktest.Hang:   func(Request) Answer { return Answer{Hang: true} },
+					sinktest.Reject: func(Request) Response { return Response{Status: 400} },
+					sinktest.Hang:   func(Request) Response { return Response{Hang: true} },
 					sinktest.Vanish: accept,
 				}[b])
 			},
@@ -217,4 +217,4 @@ func Conform(t *testing.T, url string, read func(*httpsink.Options) httpsink.Bac
 }
 
 // Always answers all requests in the same way.
-func Always(a Answer) func(Request) Answer { return func(Request) Answer { return a } }
+func Always(a Response) func(Request) Response { return func(Request) Response { return a } }

@@ -11,7 +11,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/protobuf"
 )
 
-// encoding is that of requests and answers.
+// encoding is that of requests and responses.
 type encoding int
 
 const (

@@ -11,31 +11,31 @@ import (
 	"github.com/klauspost/compress/gzip"
 )
 
-// writeTimeout bounds the writing of an answer, and of each part of a stream.
+// writeTimeout bounds the writing of a response, and of each part of a stream.
 const writeTimeout = 30 * time.Second
 
-// compressedBytes is the size from which an answer is compressed if the client accepts it.
+// compressedBytes is the size from which a response is compressed if the client accepts it.
 const compressedBytes = 4 << 10
 
-// answer is the response to a request that is not refused.
-type answer struct {
+// response is the response to a request that is not refused.
+type response struct {
 	status   int   // 0: status 200
 	revision int64 // 0: there is none
 	location string
 	cookie   *http.Cookie
-	// An answer has at most one of body, text, stream and page. A body is encoded as JSON; text and
+	// A response has at most one of body, text, stream and page. A body is encoded as JSON; text and
 	// stream have a content type.
 	body        any
 	contentType string
 	text        []byte
-	// stream writes the answer in parts until the request's context ends.
+	// stream writes the response in parts until the request's context ends.
 	stream func(*stream)
 	// page answers with a file of the console.
 	page http.Handler
 }
 
-// writeTo writes the answer to a request.
-func (a *answer) writeTo(w http.ResponseWriter, r *http.Request) {
+// writeTo writes the response to a request.
+func (a *response) writeTo(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
 	if a.revision != 0 {
 		header.Set("ETag", strconv.Quote(strconv.FormatInt(a.revision, 10)))
