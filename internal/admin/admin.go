@@ -87,7 +87,7 @@ type api struct {
 	crossOrigin *http.CrossOriginProtection
 	stopping    context.Context // ends with Stop
 	upgrader    Upgrader
-	console     http.Handler
+	console     *console.Handler
 	demo        Demo
 	identify    func() Identity
 	version     string

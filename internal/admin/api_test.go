@@ -186,6 +186,7 @@ func TestLimits(t *testing.T) {
 	s.want(422, invalidSetting, "PUT", path, `{"rate":-1}`)
 	s.want(400, malformed, "PUT", path, `{"burst":1}`)
 	s.want(400, malformed, "PUT", "/v1/limits", `{"rate":1}`)
+	s.want(400, malformed, "PUT", "/v1/limits?emitter=%ff", `{"rate":1}`)
 	key := "/v1/overrides/limits/" + url.PathEscape(emitter)
 	if got := s.ok("GET", key, ""); got.get("path") != "limits/"+emitter {
 		t.Errorf("%s", got.text)

@@ -25,7 +25,8 @@ const (
 	// record.
 	refusedRate  = 0.1 // per second
 	refusedBurst = 1000
-	// maxRefusedBytes bounds each text of the client in the record of a refused request.
+	// maxRefusedBytes bounds each text of the client in the record of a refused request, and
+	// If-Match, of which a served request may ignore any text, in all records.
 	maxRefusedBytes = 100
 )
 
@@ -86,9 +87,10 @@ func (a *audit) add(r record) {
 			a.unrecorded++
 			return
 		}
-		r.Method, r.Path, r.Query, r.IfMatch = cut(r.Method, maxRefusedBytes), cut(r.Path, maxRefusedBytes), cut(r.Query, maxRefusedBytes), cut(r.IfMatch, maxRefusedBytes)
+		r.Method, r.Path, r.Query = cut(r.Method, maxRefusedBytes), cut(r.Path, maxRefusedBytes), cut(r.Query, maxRefusedBytes)
 		r.DeadLetters = nil // texts of the client
 	}
+	r.IfMatch = cut(r.IfMatch, maxRefusedBytes)
 	r.Unrecorded, a.unrecorded = a.unrecorded, 0
 	line, err := json.Marshal(r)
 	if err == nil {

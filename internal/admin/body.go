@@ -180,7 +180,9 @@ func decodeValue(text json.RawMessage, into reflect.Value, key string) error {
 		allowed = allowedError(needed(into))
 	}
 	var value any
-	_ = json.Unmarshal(text, &value) // valid: it was a part of the body
+	if json.Unmarshal(text, &value) != nil { // a number that is too large
+		value = string(text)
+	}
 	return refuseValue(key, value, string(allowed))
 }
 

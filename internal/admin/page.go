@@ -16,7 +16,12 @@ func pageRoutes() routes {
 	}
 }
 
-func (a *api) getPage(*request) (*response, error) { return &response{page: a.console}, nil }
+func (a *api) getPage(r *request) (*response, error) {
+	if !a.console.Has(r.URL.Path) {
+		return nil, refuseRoute(r.Request, "")
+	}
+	return &response{page: a.console}, nil
+}
 
 // demoRoutes returns the routes that only a demo has.
 func demoRoutes() routes {

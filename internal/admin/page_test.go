@@ -47,7 +47,7 @@ func TestPageOpens(t *testing.T) {
 		g.want(asks{method: "GET", path: path, header: map[string]string{"Host": "evil.example"}}, 403, hostNotAllowed)
 		g.want(asks{method: "POST", path: path, body: "{}", header: map[string]string{"Authorization": "Bearer " + operateToken}}, 405, methodNotAllowed)
 	}
-	g.want(asks{method: "GET", path: "/console/none.js"}, 404, "")
+	g.want(asks{method: "GET", path: "/console/none.js"}, 404, notFound)
 	g.want(asks{method: "GET", path: "/v1/thing", header: map[string]string{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}}, 403, crossOrigin)
 }
 

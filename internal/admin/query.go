@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // query reads the parameters of a request. After the first parameter that is not allowed, err is
@@ -15,7 +16,7 @@ type query struct {
 	err    error
 }
 
-// newQuery returns the parameters; each must be known and occur once.
+// newQuery returns the parameters; each must be known, occur once and be UTF-8.
 func newQuery(raw string, known []string) (*query, error) {
 	values, err := url.ParseQuery(raw)
 	if err != nil {
@@ -30,6 +31,9 @@ func newQuery(raw string, known []string) (*query, error) {
 		}
 		if len(list) > 1 {
 			return nil, refuse(malformed, "the parameter %s occurs %d times", name, len(list))
+		}
+		if !utf8.ValidString(list[0]) { // no id of a packet is such a text, and JSON cannot hold it
+			return nil, refuseValue(name, list[0], "UTF-8")
 		}
 	}
 	return &query{values: values}, nil

@@ -27,6 +27,7 @@ func TestBody(t *testing.T) {
 		`{"ttl":"soon"}`:                 {400, `ttl is "soon": it must be a duration such as "60s"`},
 		`{"ttl":900}`:                    {400, `ttl is 900: it must be a duration such as "60s"`},
 		`{"ttl":"-1m"}`:                  {400, `ttl is "-1m": it must be a duration such as "60s"`},
+		`{"ttl":1e400}`:                  {400, `ttl is "1e400": it must be`},
 		`{"reason":{}}`:                  {400, `reason is {}: it must be a text`},
 		`{"reason":"` + strings.Repeat("x", maxReasonBytes+1) + `"}`: {400, "at most 1000 bytes"},
 		`{"reason":"` + strings.Repeat("x", maxBodyBytes) + `"}`:     {413, "the body is larger than 1048576 bytes"},
@@ -55,6 +56,7 @@ func TestQuery(t *testing.T) {
 		"dry_run=":                  `dry_run is "": it must be true or false`,
 		"dryrun=true":               `"dryrun" is unknown; known are dry_run`,
 		"dry_run=true&dry_run=true": "the parameter dry_run occurs 2 times",
+		"dry_run=%ff":               "it must be UTF-8",
 		"dry_run=%zz":               "the query cannot be read",
 		"token=secret":              `"token" is unknown`,
 	} {

@@ -114,11 +114,14 @@ func (s *sessions) token(secret string, now time.Time) (token []byte, expires ti
 	return one.token, one.expires(), true
 }
 
-// end ends a session.
-func (s *sessions) end(secret string) {
+// end ends a session, and reports whether there was one.
+func (s *sessions) end(secret string) bool {
+	key := sha256.Sum256([]byte(secret))
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.open, sha256.Sum256([]byte(secret)))
+	_, found := s.open[key]
+	delete(s.open, key)
+	return found
 }
 
 // newCookie returns the cookie of a session. EventSource cannot send an Authorization field,
@@ -168,9 +171,15 @@ func (a *api) login(r *request) (*response, error) {
 	}, nil
 }
 
+// logout ends the sessions of the request. Without one it changes nothing and is not recorded: it
+// needs no credential, and a flood of it would displace other records.
 func (a *api) logout(r *request) (*response, error) {
+	ended := false
 	for _, cookie := range r.CookiesNamed(sessionCookie) {
-		a.access.sessions.end(cookie.Value)
+		ended = a.access.sessions.end(cookie.Value) || ended
+	}
+	if !ended {
+		r.record = nil
 	}
 	return &response{status: http.StatusNoContent, cookie: newCookie("", r.TLS != nil, time.Unix(1, 0))}, nil
 }

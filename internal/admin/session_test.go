@@ -3,6 +3,7 @@ package admin
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -56,6 +57,28 @@ func TestSession(t *testing.T) {
 		commit()
 		g.want(change, 401, unauthorized)
 	})
+}
+
+// A login and its logout are recorded, briefly; logouts without a session are not, as anybody could
+// displace all other records with them.
+func TestLogoutsAreRecordedOnce(t *testing.T) {
+	g := newGuarded(t, withTokens(t))
+	long := map[string]string{"If-Match": strings.Repeat("x", maxHeaderBytes/2)}
+	w := g.want(asks{method: "POST", path: "/v1/session", body: `{"token":"` + operateToken + `"}`, header: long}, 201, "")
+	cookie := w.Result().Cookies()[0]
+	for range 3 {
+		g.want(asks{method: "DELETE", path: "/v1/session", header: long}, 204, "")
+		g.want(asks{method: "DELETE", path: "/v1/session", header: and(long, map[string]string{"Cookie": cookie.Name + "=" + cookie.Value})}, 204, "")
+	}
+	all := g.records()
+	if len(all) != 2 || all[0].Method != "POST" || all[1].Method != "DELETE" {
+		t.Errorf("%+v", all)
+	}
+	for _, one := range all {
+		if len(one.IfMatch) > 2*maxRefusedBytes {
+			t.Errorf("%s: If-Match takes %d bytes", one.Method, len(one.IfMatch))
+		}
+	}
 }
 
 // addStream adds a route whose stream continues until the server ends it, and returns a function

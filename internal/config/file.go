@@ -114,7 +114,7 @@ func (s Setting) setObject(item reflect.Value, pairs []*ast.MappingValueNode, fr
 func parseYAML(content []byte) ([]*ast.MappingValueNode, error) {
 	file, err := parser.ParseBytes(bytes.TrimPrefix(content, []byte(byteOrderMark)), 0)
 	if err != nil {
-		return nil, errors.New(yaml.FormatError(err, false, true))
+		return nil, syntaxError(err)
 	}
 	if len(file.Docs) > 1 {
 		return nil, errors.New("one document is needed, but --- separates several")
@@ -127,6 +127,13 @@ func parseYAML(content []byte) ([]*ast.MappingValueNode, error) {
 		return nil, fmt.Errorf("line %d: a mapping is needed, such as port: 8080", file.Docs[0].Body.GetToken().Position.Line)
 	}
 	return pairs, nil
+}
+
+// syntaxError returns the error of the parser with its line and column, but without the lines of the
+// file and the values that it quotes, since those may be secrets.
+func syntaxError(err error) error {
+	message, _, _ := strings.Cut(yaml.FormatError(err, false, false), `: "`)
+	return errors.New(message)
 }
 
 func mappingValues(node ast.Node) (pairs []*ast.MappingValueNode, ok bool) {

@@ -99,6 +99,12 @@ func compress(text []byte) []byte {
 	return gzipped.Bytes()
 }
 
+// Has reports whether there is a file at a path.
+func (h *Handler) Has(path string) bool {
+	files, err := h.load()
+	return err != nil || files[path] != nil // ServeHTTP reports the error
+}
+
 // ServeHTTP serves a file by the path of the request. Browsers keep files and ask each time whether
 // they have changed, so that no page mixes the files of two versions.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {

@@ -65,22 +65,26 @@ type drains struct {
 	stopAll    context.CancelFunc
 	running    sync.WaitGroup
 
-	mu       sync.Mutex // guards the fields below
-	latest   map[string]*drain
-	expected map[string]*drain // for analyzers that a change in progress removes
-	last     int64             // number of the latest operation
-	resuming []*drain          // drains that ran when the previous process ended
+	mu     sync.Mutex // guards the fields below
+	latest map[string]*drain
+	// leaving has the drains of removals and replacements until the analyzer has left, by its id, the
+	// oldest first: an analyzer that is added again has the id of one that still leaves.
+	leaving  map[string][]*drain
+	last     int64    // number of the latest operation
+	resuming []*drain // drains that ran when the previous process ended
 }
 
 type drain struct {
-	DrainStatus // Ended, Result and the proof are guarded by drains.mu
+	DrainStatus        // Ended, Result and the proof are guarded by drains.mu
+	begun       bool   // guarded by drains.mu; false: the change that starts the drain is in progress
+	url         string // of the analyzer
 	request     Request
 	ctx         context.Context
 	cancel      context.CancelFunc
 }
 
 func newDrains(c *Controller) *drains {
-	d := &drains{controller: c, latest: make(map[string]*drain), expected: make(map[string]*drain)}
+	d := &drains{controller: c, latest: make(map[string]*drain), leaving: make(map[string][]*drain)}
 	d.ctx, d.stopAll = context.WithCancel(context.Background())
 	return d
 }
@@ -112,7 +116,7 @@ func (d *drains) expectOne(request Request, id, kind string) (operation string) 
 	one := d.create(request, id, kind)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.expected[id] = one
+	d.leaving[id] = append(d.leaving[id], one)
 	return one.Operation
 }
 
@@ -120,10 +124,47 @@ func (d *drains) expectOne(request Request, id, kind string) (operation string) 
 func (d *drains) forget() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for _, one := range d.expected {
+	for _, one := range d.expectedLocked() {
 		one.cancel()
+		d.departLocked(one)
 	}
-	clear(d.expected)
+}
+
+// expectedLocked returns the drains that a change in progress will start.
+func (d *drains) expectedLocked() (expected []*drain) {
+	for _, list := range d.leaving {
+		for _, one := range list {
+			if !one.begun {
+				expected = append(expected, one)
+			}
+		}
+	}
+	return expected
+}
+
+// departLocked removes a drain whose analyzer has left, or does not leave.
+func (d *drains) departLocked(one *drain) {
+	list := slices.DeleteFunc(d.leaving[one.Analyzer], func(other *drain) bool { return other == one })
+	if d.leaving[one.Analyzer] = list; len(list) == 0 {
+		delete(d.leaving, one.Analyzer)
+	}
+}
+
+// departed removes and returns the drain of an analyzer that has left: the oldest one with its id
+// and its URL, or with its id. It returns nil if there is none.
+func (d *drains) departed(id, url string) (one *drain, begun bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	list := d.leaving[id]
+	if len(list) == 0 {
+		return nil, false
+	}
+	one = list[max(0, slices.IndexFunc(list, func(other *drain) bool { return other.url == url }))]
+	d.departLocked(one)
+	if begun = one.begun; !begun {
+		d.beginLocked(one)
+	}
+	return one, begun
 }
 
 // follow begins the expected drains, starts and cancels the drains of changes of states, and sets
@@ -131,7 +172,7 @@ func (d *drains) forget() {
 func (d *drains) follow(request Request, changes []Changed) (operation string) {
 	d.mu.Lock()
 	begun := make(map[*drain]DrainStatus)
-	for _, one := range d.expected {
+	for _, one := range d.expectedLocked() {
 		d.beginLocked(one)
 		begun[one] = one.DrainStatus
 	}
@@ -179,10 +220,11 @@ func (d *drains) create(request Request, id, kind string) *drain {
 	if deadline.IsZero() {
 		deadline = time.Now().Add(d.controller.Config().Distributor.DrainTimeout)
 	}
+	url := d.controller.urlOf(id)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.last++
-	one := &drain{request: request, DrainStatus: DrainStatus{
+	one := &drain{url: url, request: request, DrainStatus: DrainStatus{
 		Operation: operationPrefix + strconv.FormatInt(d.last, 10), Analyzer: id, Kind: kind, Started: time.Now().UTC(), Deadline: deadline.UTC(), Result: drainRunning,
 	}}
 	one.ctx, one.cancel = context.WithCancel(d.ctx)
@@ -191,7 +233,7 @@ func (d *drains) create(request Request, id, kind string) *drain {
 
 // beginLocked makes a drain the latest of its analyzer, in place of the previous one, which ends.
 func (d *drains) beginLocked(one *drain) {
-	delete(d.expected, one.Analyzer)
+	one.begun = true
 	if before := d.latest[one.Analyzer]; before != nil {
 		before.cancel()
 	}
@@ -224,22 +266,18 @@ func (d *drains) run(one *drain) {
 }
 
 // removed ends the drain of an analyzer that has left.
-func (d *drains) removed(id string, proof distributor.DrainProof) {
-	d.mu.Lock()
-	one, begun := d.expected[id], false
+func (d *drains) removed(id, url string, proof distributor.DrainProof) {
+	one, begun := d.departed(id, url)
 	if one == nil {
-		one, begun = d.latest[id], true
+		one = d.create(Request{Actor: system}, id, removal)
+		d.mu.Lock()
+		d.beginLocked(one)
+		d.mu.Unlock()
 	}
-	known := one != nil && (one.Kind == removal || one.Kind == replacement) && one.Ended == nil
-	d.mu.Unlock()
-	if !known {
-		one, begun = d.create(Request{Actor: system}, id, removal), false
-	}
-	d.mu.Lock()
-	d.beginLocked(one)
-	status := one.DrainStatus
-	d.mu.Unlock()
 	if !begun { // the drain ended before its beginning was reported
+		d.mu.Lock()
+		status := one.DrainStatus
+		d.mu.Unlock()
 		d.tell(drainStarted, one, status)
 	}
 	d.end(one, proof)
@@ -283,7 +321,8 @@ func (d *drains) stop() {
 	d.running.Wait()
 }
 
-// Drains returns the latest drain of each analyzer, the latest first.
+// Drains returns the latest drain of each analyzer, and those of analyzers that still leave, the
+// latest first.
 func (c *Controller) Drains() []DrainStatus {
 	d := c.drains
 	d.mu.Lock()
@@ -291,6 +330,13 @@ func (c *Controller) Drains() []DrainStatus {
 	list := []DrainStatus{}
 	for _, one := range d.latest {
 		list = append(list, one.DrainStatus)
+	}
+	for id, leaving := range d.leaving {
+		for _, one := range leaving {
+			if one.begun && one != d.latest[id] {
+				list = append(list, one.DrainStatus)
+			}
+		}
 	}
 	slices.SortFunc(list, func(a, b DrainStatus) int { return b.Started.Compare(a.Started) })
 	return list

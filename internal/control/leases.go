@@ -168,6 +168,17 @@ func (c *Controller) lease(id string) (discovery.Lease, bool) {
 	return discovery.Lease{}, false
 }
 
+// urlOf returns the URL of an analyzer that is configured or registered, or an empty text.
+func (c *Controller) urlOf(id string) string {
+	for _, target := range c.Config().Distributor.Targets {
+		if target.ID == id {
+			return target.URL
+		}
+	}
+	lease, _ := c.lease(id)
+	return lease.URL
+}
+
 // checkOwner refuses the change of a lease by a caller who is neither its owner nor an operator.
 func (c *Controller) checkOwner(actor Actor, id string) error {
 	if lease, known := c.lease(id); known && lease.Owner != actor.Name && actor.Role != string(credential.Operate) {

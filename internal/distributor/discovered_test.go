@@ -77,7 +77,7 @@ func TestGroupUnderLoad(t *testing.T) {
 	var mu sync.Mutex
 	var left []string
 	var proofs []DrainProof
-	s.onRemoved = func(id string, proof DrainProof) {
+	s.onRemoved = func(id, _ string, proof DrainProof) {
 		mu.Lock()
 		defer mu.Unlock()
 		left, proofs = append(left, id), append(proofs, proof)
@@ -163,7 +163,7 @@ func TestDrainAndRemovalOfGroup(t *testing.T) {
 	other := analyzertest.New(t)
 	s := startAlone(t, p.config(t, Target{ID: "other", URL: other.URL(), Weight: 0.5}))
 	removed := make(chan string, 10)
-	s.onRemoved = func(id string, proof DrainProof) {
+	s.onRemoved = func(id, _ string, proof DrainProof) {
 		checkProof(t, proof)
 		removed <- id
 	}

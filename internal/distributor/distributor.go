@@ -73,7 +73,7 @@ type Distributor struct {
 	departing         sync.WaitGroup  // of analyzers that leave
 	departCtx         context.Context // ends when the distributor stops
 	stopDeparting     context.CancelFunc
-	onRemoved         func(id string, proof DrainProof)
+	onRemoved         func(id, url string, proof DrainProof)
 	leavingGroups     map[string]leavingGroup // guarded by configMu
 	discovery         *discovery.Watcher
 	onDiscovery       func(Discovery)

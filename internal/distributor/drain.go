@@ -173,10 +173,10 @@ func (d *Distributor) SetDrainDeadline(id string, deadline time.Time) error {
 	return nil
 }
 
-// OnRemoved sets the function that is called once for each analyzer that has left, with the proof
-// of its drain. It must be called before Start. The function is called from many goroutines and may
+// OnRemoved sets the function that is called once for each analyzer that has left, with its URL and
+// the proof of its drain, and once for each group, without a URL. It must be called before Start. The function is called from many goroutines and may
 // call the Distributor, except for Stop.
-func (d *Distributor) OnRemoved(f func(id string, proof DrainProof)) { d.onRemoved = f }
+func (d *Distributor) OnRemoved(f func(id, url string, proof DrainProof)) { d.onRemoved = f }
 
 // removeDrained waits until a leaver holds no packet, stops it and removes it. When the distributor stops,
 // the packets of the leaver are rerouted.
@@ -196,9 +196,9 @@ func (d *Distributor) removeDrained(l *leaver) {
 	if d.onRemoved == nil {
 		return
 	}
-	d.onRemoved(l.ID(), proof)
+	d.onRemoved(l.ID(), l.target.URL, proof)
 	if whole, ended := d.groupLeft(l.group, proof); ended {
-		d.onRemoved(l.group, whole)
+		d.onRemoved(l.group, "", whole)
 	}
 }
 

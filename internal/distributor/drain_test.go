@@ -90,7 +90,7 @@ func TestRemovalEndsWithAProof(t *testing.T) {
 	config.Analyzer.Timeout, config.DrainTimeout = time.Hour, time.Hour
 	s := startAlone(t, config)
 	proofs := make(chan DrainProof, 2)
-	s.onRemoved = func(id string, p DrainProof) { proofs <- p }
+	s.onRemoved = func(id, _ string, p DrainProof) { proofs <- p }
 	until(t, "all analyzers are healthy", func() bool { return s.eligible() == 3 })
 	analyzers[0].Behave(analyzertest.Behaviour{Hang: true})
 	s.send(1, 1, 1, 1, 1, 1, 1, 1, 1, 1)

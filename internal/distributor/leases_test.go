@@ -83,7 +83,7 @@ func TestRegisteredGroupUnderLoad(t *testing.T) {
 	s := startAlone(t, settings)
 	var mu sync.Mutex
 	removals := 0
-	s.onRemoved = func(_ string, proof DrainProof) {
+	s.onRemoved = func(_, _ string, proof DrainProof) {
 		mu.Lock()
 		defer mu.Unlock()
 		removals++

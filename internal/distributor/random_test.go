@@ -115,7 +115,7 @@ func TestRandomReconfigurations(t *testing.T) {
 	settings := quick(t, targets...)
 	settings.Analyzer.MaxFailures = 1000
 	o := &operator{system: startAlone(t, settings), t: t, random: rand.New(rand.NewPCG(1, 2)), analyzers: analyzers}
-	o.onRemoved = func(_ string, p DrainProof) { // no analyzer leaves before the first step
+	o.onRemoved = func(_, _ string, p DrainProof) { // no analyzer leaves before the first step
 		o.mu.Lock()
 		defer o.mu.Unlock()
 		o.proofs = append(o.proofs, p)
