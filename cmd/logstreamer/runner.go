@@ -190,14 +190,13 @@ func (r *runner) serve(ctx context.Context, i *instance) (taken sockets, handedO
 				request.Done(err)
 				continue
 			}
-			if ctx.Err() != nil { // a stop was requested meanwhile
-				taken.Close()
-				request.Done(ctx.Err())
-				break
-			}
-			request.Done(nil)
+			request.Done(ctx.Err())
 			if err := i.stopAdmin(); err != nil {
 				r.logger.Warn("the admin API could not be stopped in order", "error", err)
+			}
+			if ctx.Err() != nil { // a stop was requested meanwhile
+				taken.Close()
+				break
 			}
 			r.exec(taken)
 			return taken, true, nil

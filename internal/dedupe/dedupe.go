@@ -185,6 +185,15 @@ func (w *Window) Forget(p *packet.Packet) {
 // content.
 func (w *Window) Conflicts() int64 { return w.conflicts.count.Load() }
 
+// Dropped returns the number of records that were not stored, because the files could not be
+// written for too long. The window forgets their packets at the next start.
+func (w *Window) Dropped() int64 {
+	if w.log == nil {
+		return 0
+	}
+	return w.log.dropped.Load()
+}
+
 // Close writes pending records. It must be called once. A failure is only logged, as it
 // causes only duplicates.
 func (w *Window) Close() {

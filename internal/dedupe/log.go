@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/logstreamer/logstreamer/internal/datafile"
@@ -14,8 +15,8 @@ import (
 
 // log writes fingerprints to a file for each generation (see files.go), asynchronously in
 // batches and without a sync. After a write error it keeps the records of both
-// generations and retries. Records above maxSectionBytes are dropped, which causes only
-// duplicates after the next start.
+// generations and retries. Records above maxSectionBytes of a generation, or above that of
+// maxGenerations in all, are dropped and counted, which causes only duplicates after the next start.
 type log struct {
 	dir             string
 	key             secret // of the hashes
@@ -24,8 +25,11 @@ type log struct {
 	maxSectionBytes int            // maximum of record bytes read from a file or pending for it
 	writer          *worker.Worker // woken when records are pending
 
-	mu      sync.Mutex // guards pending
-	pending []section  // oldest first, never empty
+	dropped atomic.Int64 // records
+
+	mu        sync.Mutex // guards the next two
+	pending   []section  // oldest first, never empty, at most maxGenerations
+	unwritten int        // record bytes that are pending or being written
 
 	// The following fields belong to the writer goroutine.
 	file    *os.File  // nil: none is open
@@ -84,11 +88,13 @@ func (l *log) append(r record) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	last := &l.pending[len(l.pending)-1]
-	if len(last.records) >= l.maxSectionBytes {
+	if len(last.records) >= l.maxSectionBytes || l.unwritten >= maxGenerations*l.maxSectionBytes {
+		l.dropped.Add(1)
 		return
 	}
 	first := len(last.records) == 0
 	last.records = append(last.records, r[:]...)
+	l.unwritten += recordSize
 	if first {
 		l.writer.Wake()
 	}
@@ -106,9 +112,16 @@ func (l *log) rotate(born time.Time) {
 		born = last.Add(time.Millisecond)
 	}
 	l.pending = append(l.pending, section{born: born})
-	// Files of older generations are removed.
-	l.pending = slices.Delete(l.pending, 0, max(0, len(l.pending)-maxGenerations))
+	l.trimLocked()
 	l.writer.Wake()
+}
+
+// trimLocked removes the records of older generations, whose files are removed as well.
+func (l *log) trimLocked() {
+	for len(l.pending) > maxGenerations {
+		l.unwritten -= len(l.pending[0].records)
+		l.pending = slices.Delete(l.pending, 0, 1)
+	}
 }
 
 func (l *log) run(ctx context.Context) {
@@ -185,9 +198,10 @@ func (l *log) requeue(unsaved []section) {
 	last := &unsaved[len(unsaved)-1]
 	last.records = append(last.records, l.pending[0].records...)
 	l.pending = append(unsaved, l.pending[1:]...)
+	l.trimLocked()
 }
 
-// writeSection writes a section. After an error the section has the records that were not written.
+// writeSection writes a section, which then has the records that were not written.
 func (l *log) writeSection(s *section) error {
 	if l.file == nil || !s.born.Equal(l.born) {
 		if err := l.open(s.born); err != nil {
@@ -195,8 +209,12 @@ func (l *log) writeSection(s *section) error {
 		}
 	}
 	n, err := l.file.Write(s.records)
+	n -= n % recordSize
+	s.records = s.records[n:]
+	l.mu.Lock()
+	l.unwritten -= n
+	l.mu.Unlock()
 	if err != nil {
-		s.records = s.records[n-n%recordSize:]
 		_ = l.file.Close()
 		l.file = nil // openForAppend truncates the incomplete record
 	}

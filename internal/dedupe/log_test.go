@@ -200,6 +200,48 @@ func TestPendingRecordsAreBounded(t *testing.T) {
 	})
 }
 
+// While a write hangs, the records that it has and those that wait are bounded together, also over
+// generations. The others are counted.
+func TestRecordsDuringAHangingWriteAreBounded(t *testing.T) {
+	l, err := openLog(Config{Packets: 10, Dir: t.TempDir()}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.pending = []section{{born: start}}
+	fill := func() {
+		for range maxGenerations {
+			l.rotate(l.pending[len(l.pending)-1].born.Add(time.Minute))
+			for n := range 100 {
+				l.append(written(numbered(n)))
+			}
+		}
+	}
+	fill()
+	hanging := l.takePending()
+	fill()
+	if total := bytesIn(hanging) + bytesIn(l.pending); total > maxGenerations*l.maxSectionBytes {
+		t.Errorf("%d bytes are held, want at most %d", total, maxGenerations*l.maxSectionBytes)
+	}
+	if dropped := l.dropped.Load(); dropped != 400-maxGenerations*int64(l.maxSectionBytes/recordSize) {
+		t.Errorf("%d records are counted as dropped", dropped)
+	}
+	l.requeue(hanging)
+	if total := bytesIn(l.pending); total > maxGenerations*l.maxSectionBytes || len(l.pending) > maxGenerations {
+		t.Errorf("%d bytes of %d generations are pending after the write failed", total, len(l.pending))
+	}
+	l.writePending()
+	if err := l.file.Close(); err != nil || l.unwritten != 0 || len(l.pending) != 1 {
+		t.Errorf("%d bytes are not written: %v", l.unwritten, err)
+	}
+}
+
+func bytesIn(sections []section) (total int) {
+	for _, s := range sections {
+		total += len(s.records)
+	}
+	return total
+}
+
 // After a partial write the written records are not written again.
 func TestPartialWrite(t *testing.T) {
 	reader, writer, err := os.Pipe()

@@ -3,6 +3,7 @@ package distributor
 import (
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/logstreamer/logstreamer/internal/dedupe"
 	"github.com/logstreamer/logstreamer/internal/metric"
 	"github.com/logstreamer/logstreamer/internal/packet"
 	"github.com/logstreamer/logstreamer/internal/protocol/native"
@@ -29,11 +30,17 @@ func (d *Distributor) registerIntake() error {
 		nil, d.intake.Duplicates)
 	counter("distributor_id_conflicts_total",
 		"Packets that were accepted, and are delivered, although other content came under their ids within the duplicate window.",
-		nil, func() (conflicts int64) {
-			for _, w := range d.windows() {
-				conflicts += w.Conflicts()
-			}
-			return conflicts
-		})
+		nil, func() int64 { return d.sumOfWindows((*dedupe.Window).Conflicts) })
+	counter("distributor_duplicate_window_dropped_records_total",
+		"Records of the duplicate window that were not stored because its files could not be written: a restart forgets them.",
+		nil, func() int64 { return d.sumOfWindows((*dedupe.Window).Dropped) })
 	return r.Err()
+}
+
+// sumOfWindows returns the sum of a counter of the duplicate windows.
+func (d *Distributor) sumOfWindows(counter func(*dedupe.Window) int64) (sum int64) {
+	for _, w := range d.windows() {
+		sum += counter(w)
+	}
+	return sum
 }

@@ -96,3 +96,10 @@ func (q *Quota) Admits(slot uint16, amount, free int64, contended bool) bool {
 
 // Add changes what a slot holds by amount, which may be negative.
 func (q *Quota) Add(slot uint16, amount int64) { q.held[slot] += amount }
+
+// Subtract subtracts what each slot holds in another quota.
+func (q *Quota) Subtract(other *Quota) {
+	for slot, held := range other.held {
+		q.held[slot] -= held
+	}
+}

@@ -23,9 +23,10 @@ type released struct {
 // Release ends serving so that another Server can continue without any client noticing: it
 // closes the listener, of which the caller keeps a copy, answers the requests that have
 // begun, and sets aside each connection once no request is under way on it. It refuses
-// nothing. It returns how many connections are not set aside, because a request is not
-// received or answered within Timeouts.Release (a quarter of the remaining time), or because
-// they are encrypted. Stop must follow, without its DrainDelay, and then Released.
+// nothing. An encrypted connection, which cannot be set aside, ends with its next answer, or
+// after Timeouts.Stop if it has no request. It returns how many connections are left, because a
+// request is not received or answered within Timeouts.Release (a quarter of the remaining
+// time). Stop must follow, without its DrainDelay, and then Released.
 func (s *Server) Release(ctx context.Context) (open int) {
 	s.releasing.Store(true)
 	_ = s.listener.Close()
@@ -33,8 +34,10 @@ func (s *Server) Release(ctx context.Context) (open int) {
 	s.loops.Release()
 	ctx, cancel := context.WithTimeout(ctx, atMostAQuarter(ctx, s.sweeper.timeouts.Release))
 	defer cancel()
+	grace := time.Now().Add(s.sweeper.timeouts.Stop)
 	_ = untilNone(ctx, func() int {
-		s.connections.each((*connection).interrupt)
+		all := time.Now().After(grace)
+		s.connections.each(func(c *connection) { c.interrupt(all) })
 		return s.open()
 	})
 	return s.open()
@@ -80,11 +83,11 @@ func (c *connection) setAwaiting(awaiting bool) {
 	c.awaiting = awaiting
 }
 
-// interrupt ends the wait for the next request, if the connection can be released.
-func (c *connection) interrupt() {
+// interrupt ends the wait for the next request, if the connection can be released, or always.
+func (c *connection) interrupt(always bool) {
 	c.deadlines.setting.Lock()
 	defer c.deadlines.setting.Unlock()
-	if c.awaiting && c.releasable() {
+	if c.awaiting && (always || c.releasable()) {
 		c.deadlines.read.Store(expired) // the next startRead revokes it
 		_ = c.Conn.SetReadDeadline(longAgo)
 	}

@@ -36,7 +36,8 @@ type Timeouts struct {
 	// Linger is for what a client still sends after the response that ends its connection.
 	Linger time.Duration
 	// Stop and Release are for the requests that have begun when Server.Stop and
-	// Server.Release begin.
+	// Server.Release begin. Stop is also for the next request on an encrypted connection, from
+	// the begin of either.
 	Stop, Release time.Duration
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"runtime"
+	"runtime/debug"
 	"syscall"
 	"unsafe"
 
@@ -18,14 +19,27 @@ const firstDescriptor = 3
 // replace executes a program in this process, with sockets and files as its descriptors from
 // firstDescriptor on. It returns only if that fails, and has no effect then: a thread with
 // a table of descriptors of its own does it, since those numbers are used by others in this
-// process.
+// process. The runtime's own are among them: a garbage collection on that thread would look for
+// events there, and end the process.
 func replace(path string, args, environ, names []string, files []syscall.Conn) error {
+	defer stopCollections()()
 	failure := make(chan error)
 	go func() {
 		runtime.LockOSThread() // it is not unlocked: the thread ends with this goroutine
 		failure <- replaceFromThread(path, args, append(environ, listenVariables(names)...), files)
 	}()
 	return <-failure
+}
+
+// stopCollections waits for the end of a garbage collection, and prevents others until restart is
+// called.
+func stopCollections() (restart func()) {
+	percent, limit := debug.SetGCPercent(-1), debug.SetMemoryLimit(math.MaxInt64)
+	runtime.GC() // one may be in progress
+	return func() {
+		debug.SetMemoryLimit(limit)
+		debug.SetGCPercent(percent)
+	}
 }
 
 func replaceFromThread(path string, args, environ []string, files []syscall.Conn) error {

@@ -1,10 +1,16 @@
 package upgrade
 
 import (
+	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/signal"
 	"runtime"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -81,6 +87,27 @@ func inode(t *testing.T, descriptor int) uint64 {
 		t.Error(err)
 	}
 	return stat.Ino
+}
+
+// The runtime does not look for events while the thread that executes the new binary has other
+// files at the numbers of the runtime's own, also if that takes much memory.
+func TestReplaceDuringCollections(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(1))
+	var files []syscall.Conn
+	for range 100 {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		files = append(files, l.(*net.TCPListener))
+	}
+	environ := slices.Repeat([]string{"LARGE=" + strings.Repeat("x", 1<<10)}, 1<<10)
+	for range 10 {
+		if err := replace("/does/not/exist", []string{"it"}, environ, nil, files); !errors.Is(err, unix.ENOENT) {
+			t.Error(err)
+		}
+	}
 }
 
 // SIGHUP is ignored until restore is called, and handled as before thereafter.

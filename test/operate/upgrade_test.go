@@ -5,7 +5,9 @@ package operate
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -60,6 +62,41 @@ func TestHangupsDuringUpgrades(t *testing.T) {
 	cancel()
 	signals.Wait()
 	d.stop()
+}
+
+// A stop that is requested while the admin API completes its requests, just before the new binary
+// is executed, ends the process.
+func TestStopDuringAnUpgrade(t *testing.T) {
+	a := analyzertest.New(t)
+	d := start(t, a.URL()+"=1", "-journal", "disk")
+	unfinished, err := net.Dial("tcp", d.admin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unfinished.Close()
+	if _, err := io.WriteString(unfinished, "POST /v1/reload HTTP/1.1\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := http.Post("http://"+d.admin+"/v1/upgrade", "application/json", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusAccepted {
+		t.Fatalf("the answer is %s", answer.Status)
+	}
+	d.signal(syscall.SIGTERM)
+	await(t, "the process ends", func() bool {
+		select {
+		case <-d.ended:
+			return true
+		default:
+			return false
+		}
+	})
+	if code := d.command.ProcessState.ExitCode(); code != 0 {
+		t.Errorf("it exits with %d", code)
+	}
 }
 
 // A file that is not a working binary of the distributor changes nothing, or the old binary takes

@@ -58,6 +58,7 @@ func (j *Journal) acceptLocked(p *packet.Packet, at location) int64 {
 	if opened {
 		j.backlog.Push(b)
 	}
+	j.quotaOnDisk.Add(p.Slot, at.bytes)
 	j.deliveryChans.save(p)
 	p.Release()
 	return at.bytes

@@ -212,6 +212,7 @@ func (j *Journal) addLoaded(b *block, packets []*packet.Packet, estimate int64, 
 		}
 		j.dropMissingLocked(b, missing, lost)
 	}
+	j.releaseLostQuotaLocked()
 	path := b.segment.path
 	j.mu.Unlock()
 	if len(packets) > 0 {

@@ -70,6 +70,7 @@ type Journal struct {
 	reserved      int64      // record bytes of packets that are not committed
 	emitters      emitterquota.Activity
 	quota         emitterquota.Quota // record bytes of each emitter, once read in this run
+	quotaOnDisk   emitterquota.Quota // part of quota whose packets are on disk only
 	firstOfRun    uint64             // first sequence of this run
 	rewrite       *rewrite           // nil: none is pending
 	acked         []uint64           // acknowledged sequences that are not written

@@ -22,5 +22,17 @@ func (j *Journal) releaseQuotaLocked(p *packet.Packet) { j.quota.Add(p.Slot, -re
 func (j *Journal) restoreQuotaLocked(p *packet.Packet) {
 	if p.Sequence < j.firstOfRun {
 		j.quota.Add(p.Slot, recordBytes(p))
+	} else {
+		j.quotaOnDisk.Add(p.Slot, -recordBytes(p))
 	}
+}
+
+// releaseLostQuotaLocked ends the charges for packets that could not be read back, whose emitters
+// are unknown: with an empty backlog quotaOnDisk has no others.
+func (j *Journal) releaseLostQuotaLocked() {
+	if j.backlog.Len() > 0 {
+		return
+	}
+	j.quota.Subtract(&j.quotaOnDisk)
+	j.quotaOnDisk = emitterquota.Quota{}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/logstreamer/logstreamer/internal/emitterquota"
@@ -107,6 +108,35 @@ func TestQuotaOfPrincipals(t *testing.T) {
 		t.Error("nothing is left, and an emitter is charged")
 	}
 	s.kill(s.journal)
+}
+
+// Packets that are lost to damage are no longer charged once the backlog is read, and the others
+// are.
+func TestDamageReleasesItsQuota(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := sharing{fixture: newFixture(), now: time.Now()}
+		s.memory = 400_000 // a part of the packets is on disk only
+		s.journal = s.open(t)
+		defer s.journal.Close()
+		for range 300 {
+			_, _ = s.put(t, "one"), s.put(t, "two")
+		}
+		damaged := s.journal.backlog.At(s.journal.backlog.Len() / 2).segment.path
+		s.disk.failWhen(errors.New("a bad disk"), func(operation, path string) bool { return operation == "read" && path == damaged })
+		fetched := journaltest.Fetch(s.journal, nil, 1)
+		for s.journal.Stats().Queued.Packets > 0 {
+			time.Sleep(time.Minute)
+			s.journal.Ack(journaltest.Fetch(s.journal, nil, 100))
+		}
+		if lost := s.journal.Stats().Damaged.Packets; lost == 0 || lost >= 300 {
+			t.Fatalf("%d of 600 packets are lost", lost)
+		}
+		var want emitterquota.Quota
+		want.Add(fetched[0].Slot, recordBytes(fetched[0]))
+		if s.journal.quota != want {
+			t.Error("the quota is not that of the packet that is left")
+		}
+	})
 }
 
 // Packets of a failed commit are not charged.
