@@ -4,8 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"unicode/utf16"
-	"unicode/utf8"
+
+	"github.com/logstreamer/logstreamer/internal/protocol/jsontext"
 )
 
 // maxJSONDepth bounds the nesting of JSON: a value of MaxDepth levels takes four each.
@@ -18,8 +18,6 @@ type scanner struct {
 	at    int
 	depth int
 	err   error
-	// scratch is a buffer for keys with escapes.
-	scratch []byte
 }
 
 var errDepth = errors.New("the JSON is nested too deep")
@@ -108,116 +106,36 @@ func (s *scanner) key() []byte {
 	if bytes.IndexByte(raw, '\\') < 0 {
 		return raw
 	}
-	s.scratch = s.unescape(s.scratch[:0], raw)
-	return bytes.Clone(s.scratch)
+	return jsontext.AppendDecoded(nil, raw)
 }
 
 // raw reads a string and returns what is between the quotes.
 func (s *scanner) raw() []byte {
-	s.expect('"')
+	if s.peek() != '"' {
+		s.fail("a string is expected")
+		return nil
+	}
+	value := s.scalar()
 	if s.err != nil {
 		return nil
 	}
-	start := s.at
-	for {
-		quote := bytes.IndexByte(s.text[s.at:], '"')
-		if quote < 0 {
-			s.fail("a string does not end")
-			return nil
-		}
-		s.at += quote + 1
-		backslashes := 0
-		for i := s.at - 2; i >= start && s.text[i] == '\\'; i-- {
-			backslashes++
-		}
-		if backslashes%2 == 0 {
-			return s.text[start : s.at-1]
-		}
-	}
+	return jsontext.Content(value)
 }
 
-// string reads a string and appends its text.
-func (s *scanner) string(dst []byte) []byte {
-	raw := s.raw()
-	if bytes.IndexByte(raw, '\\') < 0 {
-		return append(dst, raw...)
+// scalar reads the string or number that begins here.
+func (s *scanner) scalar() []byte {
+	begin := s.at
+	end, err := jsontext.Scan(s.text, begin)
+	if err != nil {
+		s.err = err
+		return nil
 	}
-	return s.unescape(dst, raw)
+	s.at = end
+	return s.text[begin:end]
 }
 
-// unescape appends the text of what is between quotes. Lone surrogates become U+FFFD.
-func (s *scanner) unescape(dst, raw []byte) []byte {
-	for len(raw) > 0 {
-		escape := bytes.IndexByte(raw, '\\')
-		if escape < 0 {
-			return append(dst, raw...)
-		}
-		dst, raw = append(dst, raw[:escape]...), raw[escape+1:]
-		if len(raw) == 0 {
-			s.fail("an escape is not complete")
-			return dst
-		}
-		c := raw[0]
-		raw = raw[1:]
-		switch c {
-		case '"', '\\', '/':
-			dst = append(dst, c)
-		case 'b':
-			dst = append(dst, '\b')
-		case 'f':
-			dst = append(dst, '\f')
-		case 'n':
-			dst = append(dst, '\n')
-		case 'r':
-			dst = append(dst, '\r')
-		case 't':
-			dst = append(dst, '\t')
-		case 'u':
-			var r rune
-			r, raw = s.escapedRune(raw)
-			dst = utf8.AppendRune(dst, r)
-		default:
-			s.fail("an escape is unknown")
-			return dst
-		}
-	}
-	return dst
-}
-
-// escapedRune reads the four digits behind \u, and the second half of a pair.
-func (s *scanner) escapedRune(raw []byte) (rune, []byte) {
-	r, ok := hexRune(raw)
-	if !ok {
-		s.fail("an escape is not complete")
-		return 0, nil
-	}
-	raw = raw[4:]
-	if !utf16.IsSurrogate(r) {
-		return r, raw
-	}
-	if len(raw) >= 6 && raw[0] == '\\' && raw[1] == 'u' {
-		if low, ok := hexRune(raw[2:]); ok {
-			if pair := utf16.DecodeRune(r, low); pair != utf8.RuneError {
-				return pair, raw[6:]
-			}
-		}
-	}
-	return utf8.RuneError, raw
-}
-
-func hexRune(digits []byte) (r rune, ok bool) {
-	if len(digits) < 4 {
-		return 0, false
-	}
-	for _, c := range digits[:4] {
-		digit := hexDigit(c)
-		if digit < 0 {
-			return 0, false
-		}
-		r = r<<4 | rune(digit)
-	}
-	return r, true
-}
+// string reads a string and appends its text. Lone surrogates become U+FFFD.
+func (s *scanner) string(dst []byte) []byte { return jsontext.AppendDecoded(dst, s.raw()) }
 
 // hexDigit returns the value of a digit, or -1.
 func hexDigit(c byte) int {
@@ -233,22 +151,14 @@ func hexDigit(c byte) int {
 
 // number reads the text of a number, which may be in a string.
 func (s *scanner) number() []byte {
-	if s.peek() == '"' {
+	switch c := s.peek(); {
+	case c == '"':
 		return s.raw()
+	case c == '-', c >= '0' && c <= '9':
+		return s.scalar()
 	}
-	start := s.at
-	for s.at < len(s.text) {
-		switch c := s.text[s.at]; {
-		case c >= '0' && c <= '9', c == '-', c == '+', c == '.', c|0x20 == 'e':
-			s.at++
-			continue
-		}
-		break
-	}
-	if s.at == start {
-		s.fail("a number is expected")
-	}
-	return s.text[start:s.at]
+	s.fail("a number is expected")
+	return nil
 }
 
 // boolean reads a bool, which may be in a string.

@@ -263,7 +263,8 @@ func compareJSONText(t *testing.T, r *Reader, body []byte) {
 			if err := json.Unmarshal(quoted, &got); err != nil || got != string(decoded) {
 				t.Fatalf("%s: %q, %v", quoted, got, err)
 			}
-			if bytes.Contains(quoted, []byte(`\ud800"`)) {
+			escapes := bytes.ReplaceAll(quoted, []byte(`\\`), nil) // a backslash may stand before ud800
+			if bytes.Contains(escapes, []byte(`\ud800"`)) {
 				t.Fatalf("%s has a lone surrogate", quoted)
 			}
 		}

@@ -90,7 +90,7 @@ func (a *actions) parse(line []byte) (one action, err error) {
 	}
 	operations := 0
 	for name, value := range jsontext.Members(object) {
-		operation, known := operationOf(name)
+		operation, known := operationOf(jsontext.Decoded(name, nil))
 		if !known && operations == 1 {
 			continue // as Elasticsearch does; winston-elasticsearch sends attempts
 		}
@@ -120,7 +120,7 @@ func operationOf(name []byte) (_ operation, known bool) {
 func (a *actions) names(one *action, object []byte) {
 	one.index, a.scratch = a.index, a.scratch[:0]
 	for name, value := range jsontext.Members(object) {
-		switch string(name) {
+		switch string(jsontext.Decoded(name, nil)) {
 		case "_index":
 			if text := a.text(value); len(text) > 0 {
 				one.index = text

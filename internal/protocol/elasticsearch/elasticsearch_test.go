@@ -62,6 +62,9 @@ func acceptedCases() map[string]documentCase {
 			`{"took":1,"errors":false,"items":[{"index":{"_index":"logs-{1}","_id":"7"` + createdItem + `,{"create":{"_index":"A","_id":"ID-1"` + createdItem + `]}`,
 			`logs-{1}/h: 1700000000000 ERROR m {attributes.es.id=x body_key=msg es.id=7 es.index=logs-{1} host=h input=elasticsearch severity_text=50}
 A: 1700000001500 INFO l {body_key=log es.index=A input=elasticsearch}`},
+		"escaped names": {"POST /_bulk", `{"cre\u0061te":{"\u005findex":"i","_\u0069d":"d"}}
+{"\u0040timestamp":1700000000000,"m\u0065ssage":"m"}`, `{"took":1,"errors":false,"items":[{"create":{"_index":"i","_id":"d"` + createdItem + `]}`,
+			`i: 1700000000000 INFO m {body_key=message es.id=d es.index=i input=elasticsearch}`},
 		"document": {"POST /i/_doc", `{"@timestamp":1700000000000,"message":"m"}`,
 			`{"_index":"i","_id":"ID","_version":1,"result":"created","_shards":{"total":1,"successful":1,"failed":0},"_seq_no":0,"_primary_term":1}`,
 			`i: 1700000000000 INFO m {body_key=message es.index=i input=elasticsearch}`},

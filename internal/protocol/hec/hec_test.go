@@ -31,6 +31,8 @@ s: 1700000000500 INFO {"a":[1,2]} j {input=hec source=s}`, []string{"Content-Typ
 			"192.0.2.1: 1700000000000 INFO one {input=hec}\n192.0.2.1: 1700000000000 INFO two {input=hec}", nil},
 		"blank beside another": {event, `{"time":1700000000,"event":""}{"time":1700000000,"event":"two"}`,
 			"192.0.2.1: 1700000000000 INFO (empty) {body_empty=true input=hec}\n192.0.2.1: 1700000000000 INFO two {input=hec}", nil},
+		"escaped names": {event, `{"t\u0069me":1700000000,"\u0065vent":{"m\u0065ssage":"m"},"h\u006fst":"h"}`,
+			"h: 1700000000000 INFO m {body_key=message host=h input=hec}", nil},
 		"raw": {"POST /services/collector/raw?host=h&sourcetype=t&time=1700000000", "one\r\n\ntwo", "t/h: 1700000000000 INFO one {host=h input=hec sourcetype=t}\nt/h: 1700000000000 INFO two {host=h input=hec sourcetype=t}", nil},
 		"defaults": {"POST /services/collector/raw/1.0?source=s&index=i&time=1700000000", "m",
 			"s: 1700000000000 INFO m {index=i input=hec source=s}", nil},
@@ -143,9 +145,14 @@ func TestUnanswered(t *testing.T) {
 // FuzzEvents compares the events of a body with those that encoding/json sees.
 func FuzzEvents(f *testing.F) {
 	f.Add([]byte(`{"time":1700000000.5,"event":{"message":"m","level":30},"fields":{"a":{"b":null}}}{"event":"n"}[{"event":1}]`))
+	f.Add([]byte(`{"event":1e999}{"event":null,"\u0065vent":1,"event":null}[]`))
+	f.Add([]byte(`{"event":` + strings.Repeat("[", 200) + strings.Repeat("]", 200) + `}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		s := new(protocoltest.System).Start(t, "hec")
 		response, _ := s.Do(New(s.Receiver), event, string(body))
+		if strings.Contains(string(response.Body), "nested deeper") {
+			return
+		}
 		want, ok := reference(body)
 		if ok != (response.Status == 200) || !ok && response.Status != 400 {
 			t.Fatalf("%q: %d %s, want %v", body, response.Status, response.Body, ok)
@@ -159,22 +166,37 @@ func FuzzEvents(f *testing.F) {
 func reference(body []byte) (events int, ok bool) {
 	decoder := json.NewDecoder(strings.NewReader(string(body)))
 	for {
-		var value any
+		var value json.RawMessage
 		if err := decoder.Decode(&value); err != nil {
 			return events, errors.Is(err, io.EOF) && events > 0
 		}
-		list, isList := value.([]any)
-		if !isList {
-			list = []any{value}
+		var list []json.RawMessage
+		if json.Unmarshal(value, &list) != nil || value[0] != '[' {
+			list = []json.RawMessage{value}
 		}
-		for _, one := range list {
-			envelope, isObject := one.(map[string]any)
-			if !isObject || envelope["event"] == nil {
+		for _, envelope := range list {
+			if !hasEvent(envelope) {
 				return 0, false
 			}
 			events++
 		}
 	}
+}
+
+// hasEvent reports whether a value is an object with an event that is not null.
+func hasEvent(envelope json.RawMessage) bool {
+	decoder := json.NewDecoder(strings.NewReader(string(envelope)))
+	if begin, _ := decoder.Token(); begin != json.Delim('{') {
+		return false
+	}
+	for decoder.More() {
+		name, _ := decoder.Token()
+		var value json.RawMessage
+		if decoder.Decode(&value) == nil && name == "event" && string(value) != "null" {
+			return true
+		}
+	}
+	return false
 }
 
 func TestLargeEvent(t *testing.T) {

@@ -38,7 +38,7 @@ func member(object []byte, name string, kind jsontext.Kind) (found []byte, err e
 		return nil, errStreams
 	}
 	for key, value := range jsontext.Members(object) {
-		if string(key) == name && jsontext.KindOf(value) != jsontext.Null {
+		if string(jsontext.Decoded(key, nil)) == name && jsontext.KindOf(value) != jsontext.Null {
 			found = value
 		}
 	}

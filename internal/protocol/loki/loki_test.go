@@ -53,6 +53,8 @@ a/i: 1700000000000 INFO m {app=a host=h input=loki instance=i job=j service_name
 192.0.2.1: 1700000000000 INFO {no JSON {input=loki status=200}`,
 		`{"streams":[{"stream":{"level":"own"},"values":[["1700000000000000000",{"a": 1}]]}]}`: `
 192.0.2.1: 1700000000000 own {"a":1} j {input=loki level=own}`,
+		`{"stre\u0061ms":[{"str\u0065am":{"app":"a"},"v\u0061lues":[["1700000000000000000","m"]]}]}`: `
+a: 1700000000000 INFO m {app=a input=loki}`,
 		`{"streams":[]}`:                "\n",
 		` {"streams":[{"stream":{}}]} `: "\n",
 	} {

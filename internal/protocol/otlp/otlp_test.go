@@ -23,6 +23,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/otlp"
 	"github.com/logstreamer/logstreamer/internal/packet"
 	"github.com/logstreamer/logstreamer/internal/problem"
+	"github.com/logstreamer/logstreamer/internal/protobuf"
 	"github.com/logstreamer/logstreamer/internal/protocol/receiver"
 	"github.com/logstreamer/logstreamer/internal/protocol/record"
 	"github.com/logstreamer/logstreamer/internal/server"
@@ -319,6 +320,31 @@ func TestPartialSuccess(t *testing.T) {
 	response = f.do("POST", "/v1/logs", "application/x-protobuf", string(request))
 	if response.Status != 200 || !strings.HasPrefix(string(response.Body[2:]), "\x08\x04\x12") {
 		t.Errorf("%d %q", response.Status, response.Body)
+	}
+}
+
+// Attributes take more memory than the bytes that they arrive in, so there is a maximum for a record,
+// for a scope and for a resource.
+func TestMaxAttributes(t *testing.T) {
+	f := newFixture(t, false)
+	with := func(tag byte, attributes int) string { return strings.Repeat(string([]byte{tag, 0}), attributes) }
+	field := func(tag byte, text string) string {
+		return string(protobuf.AppendText(nil, tag, []byte(text)))
+	}
+	scoped := func(scope, record string) string {
+		return field(otlp.ResourceLogsScopeLogs, field(otlp.ScopeLogsScope, scope)+field(otlp.ScopeLogsLogRecords, record))
+	}
+	const over = maxAttributes + 1
+	for name, logs := range map[string]string{
+		"record":   scoped("", with(otlp.RecordAttributes, maxAttributes)) + scoped("", with(otlp.RecordAttributes, over)),
+		"scope":    scoped(with(otlp.ScopeAttributes, over), "") + scoped("", ""),
+		"resource": field(otlp.ResourceLogsResource, with(otlp.ResourceAttributes, over)) + scoped("", ""),
+	} {
+		answer := f.do("POST", "/v1/logs", "application/x-protobuf", field(otlp.RequestResourceLogs, logs))
+		_, partial, _ := strings.Cut(string(answer.Body), "\x08") // rejected_log_records
+		if answer.Status != 200 || !strings.HasPrefix(partial, "\x01") || !strings.Contains(partial, "more than 65536 attributes") {
+			t.Errorf("%s: %d %q", name, answer.Status, answer.Body)
+		}
 	}
 }
 

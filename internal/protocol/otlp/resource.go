@@ -141,6 +141,9 @@ func (o *object) read(message []byte, attributes, dropped uint64) error {
 			if !ok {
 				return otlp.ErrMalformed
 			}
+			if len(o.attributes) == maxAttributes {
+				return errAttributes
+			}
 			o.attributes = append(o.attributes, attribute{key, value})
 		case dropped:
 			o.dropped = uint32(f.Number)

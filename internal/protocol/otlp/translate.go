@@ -2,6 +2,7 @@ package otlp
 
 import (
 	"errors"
+	"fmt"
 	"time"
 	"unicode/utf8"
 
@@ -27,6 +28,13 @@ const (
 	growthMargin = 1.0 / 32
 	millisecond  = uint64(time.Millisecond)
 )
+
+// maxAttributes bounds the attributes of a record, a scope and a resource: each takes some 100 bytes
+// of memory, and an empty one arrives in two.
+const maxAttributes = 1 << 16
+
+// errAttributes is the reason for which a record is rejected, or the records of a resource or a scope.
+var errAttributes = fmt.Errorf("%w: there are more than %d attributes", record.ErrTooLarge, maxAttributes)
 
 // errHead is the reason for which records of a resource or a scope are rejected.
 var errHead = errors.New("the attributes of the resource or of the scope are larger than 262144 bytes")
@@ -328,6 +336,9 @@ func (t *translator) parse(message []byte, r *logRecord) error {
 			t.strict = t.strict && r.body == nil && otlp.IsStrictValue(f.Text)
 			r.body = f.Text
 		case otlp.RecordAttributes:
+			if len(t.attributes) == maxAttributes {
+				return errAttributes
+			}
 			if !t.attribute(f.Text) {
 				return otlp.ErrMalformed
 			}

@@ -75,7 +75,7 @@ func (f *Fields) Find(object []byte, values [][]byte) {
 
 func (f *Fields) find(object []byte, path string, values [][]byte) {
 	for name, value := range jsontext.Members(object) {
-		one := f.of(path, name)
+		one := f.of(path, jsontext.Decoded(name, nil))
 		if one == nil {
 			continue
 		}
@@ -104,7 +104,7 @@ func (f *Fields) appendMembers(found []foundField, index *jsontext.Index, member
 		m, number := &members[n], first+n
 		inner := members[n+1:][:m.Inner]
 		n += len(inner)
-		one := f.of(path, index.Name(m))
+		one := f.of(path, jsontext.Decoded(index.Name(m), nil))
 		if one == nil {
 			continue
 		}
