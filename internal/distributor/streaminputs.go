@@ -21,7 +21,7 @@ func serveSyslog(d *Distributor, r *receiver.Receiver, socket inputSocket) stopp
 	if socket.packets != nil {
 		return d.serveDatagrams(r, socket, datagram.Dependencies{Handler: protocol.HandleDatagrams})
 	}
-	return d.serveStream(r, socket, protocol.HandleConnection)
+	return d.serveStream(r, socket, stream.Dependencies{Handler: protocol.HandleConnection, OneWay: true})
 }
 
 // serveGELF serves GELF over TCP and over UDP.
@@ -30,14 +30,14 @@ func serveGELF(d *Distributor, r *receiver.Receiver, socket inputSocket) stopper
 	if socket.packets != nil {
 		return d.serveDatagrams(r, socket, datagram.Dependencies{Handler: sockets.HandleDatagrams, Stopped: sockets.DropChunks})
 	}
-	return d.serveStream(r, socket, sockets.HandleConnection)
+	return d.serveStream(r, socket, stream.Dependencies{Handler: sockets.HandleConnection, OneWay: true})
 }
 
 // serveForward serves the Forward protocol, and its heartbeats over UDP if the port is free.
 func serveForward(d *Distributor, r *receiver.Receiver, socket inputSocket) stopper {
 	logger := d.logger.With("component", "input", "protocol", "forward")
 	protocol := forward.New(d.Config().Forward, r, logger)
-	served := forwardInput{connections: d.serveStream(r, socket, protocol.HandleConnection)}
+	served := forwardInput{connections: d.serveStream(r, socket, stream.Dependencies{Handler: protocol.HandleConnection})}
 	packets, err := net.ListenPacket("udp", socket.listener.Addr().String())
 	if err != nil {
 		logger.Warn("heartbeats over UDP are not answered", "error", err)
@@ -62,13 +62,11 @@ func (f forwardInput) Stop(ctx context.Context) error {
 	return err
 }
 
-// serveStream serves connections.
-func (d *Distributor) serveStream(r *receiver.Receiver, socket inputSocket, handler stream.Handler) stopper {
-	deps := stream.Dependencies{
-		Handler: handler, HandshakeFailed: d.credentials.handshakeFailures.Inc,
-		Rejected: func() { r.Refuse(problem.Problem{Code: problem.Overloaded}) },
-		Logger:   d.logger.With("component", "input"),
-	}
+// serveStream serves connections. The dependencies have a handler.
+func (d *Distributor) serveStream(r *receiver.Receiver, socket inputSocket, deps stream.Dependencies) stopper {
+	deps.HandshakeFailed = d.credentials.handshakeFailures.Inc
+	deps.Rejected = func() { r.Refuse(problem.Problem{Code: problem.Overloaded}) }
+	deps.Logger = d.logger.With("component", "input")
 	if !socket.plain {
 		deps.TLS = d.credentials.listenerTLS()
 	}

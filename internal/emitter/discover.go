@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -97,7 +98,7 @@ func (s *followSource) isLiteral(path string) bool {
 }
 
 // visit returns the tail of the file at a path, a new one if necessary, or the reason why there is
-// none; it returns neither for a copy of a followed file.
+// none, which is errCopy for a copy of a followed file.
 func (s *followSource) visit(path string, now time.Time) (*tail, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -119,7 +120,10 @@ func (s *followSource) visit(path string, now time.Time) (*tail, error) {
 	if err == nil && len(s.tails) >= maxTails {
 		err = fmt.Errorf("%s: %d files are followed already, which is the limit", path, maxTails)
 	}
-	if err != nil || s.isCopy(path, file, info) {
+	if err == nil && s.isCopy(path, file, info) {
+		err = errCopy
+	}
+	if err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
 	t := s.newTail(path, file, info, id, now)
@@ -141,11 +145,14 @@ func refusalOf(path string, file *os.File) error {
 	}
 }
 
+// errCopy is the reason why a file is not followed for now.
+var errCopy = errors.New("it begins like a followed file, and counts as the copy that rotation makes of that file until it is longer")
+
 // isCopy reports whether a file is a copy of a followed file, which rotation by copying makes
 // before it truncates the original: restart reads the copy.
 func (s *followSource) isCopy(path string, file *os.File, info os.FileInfo) bool {
 	for _, t := range s.tails {
-		if t.state.Fingerprint.Bytes == 0 || !strings.HasPrefix(filepath.Base(path), stemOf(t.state.Path)) || !t.state.Fingerprint.matches(file) {
+		if t.state.Fingerprint.Bytes == 0 || !isCopyName(path, t.state.Path) || !t.state.Fingerprint.matches(file) {
 			continue
 		}
 		original, err := t.file.Stat()
@@ -154,6 +161,31 @@ func (s *followSource) isCopy(path string, file *os.File, info os.FileInfo) bool
 		}
 	}
 	return false
+}
+
+// isCopyName reports whether rotation may give the name to the copy of a file: a longer one, of
+// the same directory, that continues the stem with a separator.
+func isCopyName(path, original string) bool {
+	rest, found := strings.CutPrefix(filepath.Base(path), stemOf(original))
+	return found && filepath.Dir(path) == filepath.Dir(original) && len(path) > len(original) &&
+		!strings.ContainsAny(rest[:1], "0123456789")
+}
+
+// dropCopies ends the following of files that were found before rotation had copied anything to
+// them.
+func (s *followSource) dropCopies() {
+	for n := len(s.tails) - 1; n >= 0; n-- {
+		t := s.tails[n]
+		if t.state.Fingerprint.Bytes > 0 || t.state.Offset > 0 {
+			continue
+		}
+		info, err := t.file.Stat()
+		if err == nil && info.Size() > 0 && s.isCopy(t.state.Path, t.file, info) {
+			_ = t.file.Close() // the file was only read
+			s.tails = slices.Delete(s.tails, n, n+1)
+			s.unsaved = true
+		}
+	}
 }
 
 // stemOf returns the part of a file's name that rotation keeps.

@@ -75,11 +75,16 @@ func newFollowSource(config Config, firstLine *regexp.Regexp, envelope *envelope
 		}
 	}
 	for _, path := range s.paths() {
-		if _, err := s.visit(path, time.Now()); err != nil && s.isLiteral(path) && !errors.Is(err, os.ErrNotExist) && !errors.Is(err, os.ErrPermission) {
+		if _, err := s.visit(path, time.Now()); err != nil && s.isLiteral(path) && !isPassing(err) {
 			return nil, errors.Join(err, s.close())
 		}
 	}
 	return s, nil
+}
+
+// isPassing reports whether a file may be followed later that cannot be followed for a reason.
+func isPassing(reason error) bool {
+	return errors.Is(reason, os.ErrNotExist) || errors.Is(reason, os.ErrPermission) || errors.Is(reason, errCopy)
 }
 
 // openCheckpoint locks the checkpoint, which a second emitter would overwrite, and continues its
@@ -266,6 +271,7 @@ func (s *followSource) note(t *tail, now time.Time, failure error) {
 
 // look updates the state of the files, and returns those that may have lines to send.
 func (s *followSource) look(now time.Time) (changed []*tail) {
+	s.dropCopies()
 	for _, t := range s.tails {
 		s.detectTruncation(t, now)
 	}

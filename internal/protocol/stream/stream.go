@@ -22,6 +22,8 @@ const (
 	handshakeTimeout = 15 * time.Second
 	// connectionsFactor bounds the connections of one client to a multiple of the free connections.
 	connectionsFactor = 8
+	// lingerTimeout bounds the time in which Stop waits for clients to end their connections.
+	lingerTimeout = time.Second
 )
 
 // Conn is a connection of a client.
@@ -39,6 +41,9 @@ type Handler func(ctx context.Context, c Conn)
 // Dependencies are what a Server uses.
 type Dependencies struct {
 	Handler Handler
+	// OneWay means that the Handler writes nothing: Stop tells the clients to end, and lets the
+	// Handler read what they have sent until then.
+	OneWay bool
 	// TLS, unless nil, is used for all connections.
 	TLS *tls.Config
 	// HandshakeFailed, unless nil, is called after each failed TLS handshake, concurrently.
@@ -145,12 +150,16 @@ func (s *Server) remove(conn net.Conn) {
 // them. When ctx ends it closes the remaining connections.
 func (s *Server) Stop(ctx context.Context) error {
 	err := s.listener.Close()
-	s.each(func(conn net.Conn) { _ = conn.SetReadDeadline(time.Unix(1, 0)) })
 	done := make(chan struct{})
 	go func() {
 		s.serving.Wait()
 		close(done)
 	}()
+	if s.deps.OneWay {
+		s.linger(ctx, done)
+	}
+	s.cancel()
+	s.each(func(conn net.Conn) { _ = conn.SetReadDeadline(time.Unix(1, 0)) })
 	select {
 	case <-done:
 	case <-ctx.Done():
@@ -160,13 +169,29 @@ func (s *Server) Stop(ctx context.Context) error {
 	return err
 }
 
-// each ends the contexts and calls visit for each connection.
+// each calls visit for each connection.
 func (s *Server) each(visit func(net.Conn)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.cancel()
 	for conn := range s.conns {
 		visit(conn)
+	}
+}
+
+// linger ends the distributor's side of the connections and waits until the clients have ended
+// theirs: a connection that is closed with unread data loses that data.
+func (s *Server) linger(ctx context.Context, done <-chan struct{}) {
+	s.each(func(conn net.Conn) {
+		if half, ok := conn.(interface{ CloseWrite() error }); ok {
+			_ = half.CloseWrite() // the client may have ended
+		}
+	})
+	timeout := time.NewTimer(lingerTimeout)
+	defer timeout.Stop()
+	select {
+	case <-done:
+	case <-timeout.C:
+	case <-ctx.Done():
 	}
 }
 

@@ -109,3 +109,26 @@ func TestLimit(t *testing.T) {
 		t.Errorf("%d connections are rejected", rejected.Load())
 	}
 }
+
+// What a client has sent before it learns of the end is read: Stop ends the client's reads first.
+func TestStopReadsWhatWasSent(t *testing.T) {
+	begun, read := make(chan struct{}), make(chan string, 1)
+	s, address := serve(t, 10, Dependencies{OneWay: true, Handler: func(_ context.Context, c Conn) {
+		close(begun)
+		content, _ := io.ReadAll(c)
+		read <- string(content)
+	}})
+	conn := dial(t, address)
+	go func() {
+		defer conn.Close()
+		_, _ = conn.Read(make([]byte, 1)) // the end
+		_, _ = io.WriteString(conn, "late")
+	}()
+	<-begun
+	if err := s.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if got := <-read; got != "late" {
+		t.Errorf("%q was read, want %q", got, "late")
+	}
+}

@@ -18,14 +18,15 @@ type Disturbance struct {
 	Happen func(*Distributor)
 }
 
-// Disturbances are: no event, the analyzer hangs, the analyzer hangs and the queues are full, and
-// the distributor is killed and restarted.
+// Disturbances are: no event, the analyzer hangs, the analyzer hangs and the queues are full, the
+// distributor is killed and restarted, and it is upgraded.
 func Disturbances() []Disturbance {
 	return []Disturbance{
 		{"usual", nil, func(*Distributor) {}},
 		{"hangs", nil, hang},
 		{"full", []string{"INGEST_BUFFER_SIZE=3", "PER_ANALYZER_QUEUE_SIZE=3"}, hang},
 		{"killed", []string{"JOURNAL=disk"}, (*Distributor).Restart},
+		{"upgraded", nil, (*Distributor).Upgrade},
 	}
 }
 

@@ -160,6 +160,15 @@ func (d *Distributor) Restart() {
 	d.run()
 }
 
+// Upgrade makes the process execute the binary again and waits until it has.
+func (d *Distributor) Upgrade() {
+	d.Helper()
+	d.Signal(syscall.SIGUSR2)
+	d.Await("the upgrade is complete", func() bool {
+		return d.Counter("distributor_upgrades_total", `result="completed"`) == 1
+	})
+}
+
 // Signal sends a signal to the process.
 func (d *Distributor) Signal(s os.Signal) {
 	d.Helper()

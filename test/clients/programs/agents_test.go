@@ -34,7 +34,7 @@ type agent struct {
 	// emitter returns the emitter of a file's messages.
 	emitter func(file int) string
 	// unacknowledged means that data that the sender has written is lost when the distributor is
-	// killed, and that datagrams are also lost without capacity.
+	// killed or upgraded, and that datagrams are also lost without capacity.
 	unacknowledged, datagrams bool
 	// seconds means that times are sent without their fractions.
 	seconds bool
@@ -107,7 +107,7 @@ func (a agent) run(t *testing.T, happens harness.Disturbance) {
 	d.Analyzer.AwaitAll(t, "", all[:1])
 	happens.Happen(d)
 	a.appendLines(t, folder, begin, messages/2, messages)
-	if happens.Name == "killed" && a.unacknowledged {
+	if (happens.Name == "killed" || happens.Name == "upgraded") && a.unacknowledged {
 		d.Analyzer.AwaitAll(t, "", all[messages-1:])
 		d.Stop()
 	} else {
