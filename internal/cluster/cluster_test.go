@@ -156,6 +156,26 @@ func TestSettingsWithoutServer(t *testing.T) {
 	}
 }
 
+// A bucket that an operator purged has no text, as if the text was deleted.
+func TestPurgedBucket(t *testing.T) {
+	server := natstest.Start(t, natstest.Options{})
+	s := open(t, testConfig(server.URL(), 1)).Settings()
+	if _, err := s.Replace(t.Context(), []byte("one"), 0); err != nil {
+		t.Fatal(err)
+	}
+	stream, err := s.cluster.link.JetStream.Stream(t.Context(), "KV_TEST-settings")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.Purge(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the text is gone", func() bool { return latest(s) == " false <nil>" })
+	if _, err := s.Replace(t.Context(), []byte("two"), 0); err != nil {
+		t.Error(err)
+	}
+}
+
 // A bucket in which settings would expire is not used.
 func TestBucketThatLosesSettings(t *testing.T) {
 	server := natstest.Start(t, natstest.Options{})

@@ -183,7 +183,8 @@ func (s *Settings) fetchLocked(ctx context.Context) (text []byte, version uint64
 	return entry.Value(), entry.Revision(), false, nil
 }
 
-// isDeleted reports whether the text was deleted, according to the leader of the bucket.
+// isDeleted reports whether the text was deleted, or the bucket was purged, according to the leader
+// of the bucket.
 func (s *Settings) isDeleted(ctx context.Context, bucket string) (bool, error) {
 	request, _ := json.Marshal(map[string]string{"last_by_subj": "$KV." + bucket + "." + settingsKey})
 	response, err := s.cluster.link.Conn.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET.KV_"+bucket, request)
@@ -194,9 +195,13 @@ func (s *Settings) isDeleted(ctx context.Context, bucket string) (bool, error) {
 		Message *struct {
 			Header []byte `json:"hdrs"`
 		} `json:"message"`
+		Error jetstream.APIError `json:"error"`
 	}
 	if err := json.Unmarshal(response.Data, &decoded); err != nil {
 		return false, explain(err, bucket)
+	}
+	if decoded.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound {
+		return true, nil
 	}
 	return decoded.Message != nil && bytes.Contains(decoded.Message.Header, []byte("KV-Operation:")), nil
 }

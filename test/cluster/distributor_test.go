@@ -13,7 +13,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/logstreamer/logstreamer/test/ports"
 )
@@ -33,7 +32,7 @@ type distributor struct {
 	ended       chan struct{}
 }
 
-var client = &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+var client = &http.Client{Timeout: waitTimeout, Transport: &http.Transport{DisableKeepAlives: true}}
 
 func newDistributor(t *testing.T, number int, environment []string) *distributor {
 	t.Helper()

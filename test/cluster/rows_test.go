@@ -162,7 +162,9 @@ func TestStreamsFull(t *testing.T) {
 	y := newSystem(t, setup{servers: 1, distributors: 2, environment: []string{"JETSTREAM_MAX_BYTES=3MiB"}})
 	y.behave(analyzertest.Behaviour{Status: 503})
 	y.emitters.pace.Store(0)
+	y.emitters.size.Store(10_000) // so that few packets fill the streams
 	y.emitters.awaitRefusals(t, 500)
+	y.emitters.size.Store(300)
 	y.behave(analyzertest.Behaviour{})
 	y.emitters.awaitMore(t, 1000)
 	y.finish()

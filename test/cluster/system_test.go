@@ -125,15 +125,16 @@ func (y *system) changeConsumers(change func(*jetstream.ConsumerConfig)) {
 	_, api := y.connect()
 	for partition := range partitions {
 		stream := streamOf(partition)
-		consumer, err := api.Consumer(y.t.Context(), stream, "distributors")
-		if err != nil {
-			y.t.Fatal(err)
-		}
-		config := consumer.CachedInfo().Config
-		change(&config)
-		if _, err := api.UpdateConsumer(y.t.Context(), stream, config); err != nil {
-			y.t.Fatal(err)
-		}
+		await(y.t, stream+" is changed", func() bool { // the server that is asked may not know the stream yet
+			consumer, err := api.Consumer(y.t.Context(), stream, "distributors")
+			if err != nil {
+				return false
+			}
+			config := consumer.CachedInfo().Config
+			change(&config)
+			_, err = api.UpdateConsumer(y.t.Context(), stream, config)
+			return err == nil
+		})
 	}
 }
 

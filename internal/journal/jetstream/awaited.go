@@ -6,23 +6,28 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
-// maxAwaited bounds the emitters that wait for a delivery; further emitters get no result.
+// maxAwaited bounds the emitters that wait for a delivery. Beyond it the oldest get no result: their
+// requests may have timed out, or the messages with their results were lost with a connection.
 const maxAwaited = 1 << 14
 
 // awaited has the channels of packets whose emitters wait at this distributor for the delivery, by
 // the token in their records. Any distributor may deliver the packets.
 type awaited struct {
 	last  uint64
+	first uint64 // no token below it is in chans
 	chans map[uint64]chan<- packet.DeliveryResult
 }
 
 // add returns the token of a packet, 0 if no emitter waits for its result.
 func (a *awaited) add(p *packet.Packet) uint64 {
-	if p.DeliveryChan == nil || len(a.chans) >= maxAwaited {
+	if p.DeliveryChan == nil {
 		return 0
 	}
 	if a.chans == nil {
 		a.chans = make(map[uint64]chan<- packet.DeliveryResult)
+	}
+	for ; len(a.chans) >= maxAwaited; a.first++ {
+		delete(a.chans, a.first)
 	}
 	a.last++
 	a.chans[a.last] = p.DeliveryChan
@@ -38,7 +43,7 @@ func (a *awaited) take(token uint64) chan<- packet.DeliveryResult {
 
 // put adds a channel again.
 func (a *awaited) put(token uint64, c chan<- packet.DeliveryResult) {
-	if c != nil && len(a.chans) < maxAwaited {
+	if c != nil && token >= a.first && len(a.chans) < maxAwaited {
 		a.chans[token] = c
 	}
 }

@@ -12,8 +12,8 @@ const (
 	// ackWait is the duration of a claim that is not extended, unless the consumer was changed. The
 	// time between extensions is a third of it.
 	ackWait = 30 * time.Second
-	// idleAfter is the time for which envelopes are kept without a Fetch; then they are returned
-	// for other distributors.
+	// idleAfter is the time for which envelopes are kept without a Fetch, or without one that reaches
+	// them; then they are returned for other distributors.
 	idleAfter = 10 * time.Second
 	// stickAfter is the age from which slow packets get an envelope of their own.
 	stickAfter = 2 * time.Minute
@@ -229,7 +229,7 @@ func (j *Journal) tendClaimsLocked(now time.Time) {
 		case c.isUntouched() && now.Sub(c.extended) > c.partition.ackWait:
 			j.metrics.expired.Inc()
 			expired = append(expired, c)
-		case c.claimed == 0 && (j.releasing || idle && now.Sub(c.received) > idleAfter):
+		case c.claimed == 0 && (j.releasing || (idle || c.isUntouched()) && now.Sub(c.received) > idleAfter):
 			j.wanted = false
 			unused = append(unused, c)
 		default:

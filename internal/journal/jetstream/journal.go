@@ -256,7 +256,7 @@ func (j *Journal) Fetch(_ context.Context, dst []*packet.Packet, limit int) ([]*
 	}
 	j.stats.Queued = j.stats.Queued.Minus(volume)
 	j.stats.Claimed = j.stats.Claimed.Plus(volume)
-	if j.queuedBytes < j.prefetchLocked()/2 {
+	if j.queuedBytes < j.prefetchLocked()/2 && !j.isBehindLocked(now) {
 		j.wantLocked()
 	}
 	return dst, nil

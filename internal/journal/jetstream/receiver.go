@@ -19,8 +19,12 @@ const (
 	// slow connection, which the server then closes.
 	maxPullBytes = 16 << 20
 	// maxPullMessages bounds the envelopes of one pull, so that distributors share small envelopes.
+	// See receiver.batchLocked.
 	maxPullMessages = 128
 	pullExpires     = 30 * time.Second
+	// behindAfter is the age of the first queued envelope from which nothing is pulled: other
+	// distributors may be faster.
+	behindAfter = time.Second
 	// A pull without a sign of life for twice heartbeat is over.
 	heartbeat = time.Second
 	// pullDelay is the wait after a pull that was refused.
@@ -37,6 +41,7 @@ type receiver struct {
 	inbox     string
 	pulls     uint64
 	pull      pull
+	batch     int  // see batchLocked
 	broken    bool // the latest pull was not answered, or the server ended it
 	timer     *time.Timer
 
@@ -61,7 +66,7 @@ type pull struct {
 
 func newReceiver(j *Journal, p *partition) *receiver {
 	inbox := nats.NewInbox()
-	return &receiver{journal: j, partition: p, inbox: inbox, messages: make(chan *nats.Msg, 8*maxPullMessages), started: time.Now(), markSubject: inbox + ".mark"}
+	return &receiver{journal: j, partition: p, inbox: inbox, batch: maxPullMessages, messages: make(chan *nats.Msg, 8*maxPullMessages), started: time.Now(), markSubject: inbox + ".mark"}
 }
 
 func (r *receiver) run(context.Context) {
@@ -133,18 +138,22 @@ func (r *receiver) begin() {
 	j := r.journal
 	j.mu.Lock()
 	bytes := j.pullBytesLocked(r.partition)
+	batch := 0
 	if bytes > 0 {
+		batch = r.batchLocked(time.Now())
+	}
+	if batch > 0 {
 		j.pulledBytes += int64(bytes)
 	}
 	j.mu.Unlock()
-	if bytes == 0 {
+	if batch == 0 {
 		return
 	}
 	r.mark()
 	r.pulls++
 	now := time.Now()
 	r.pull = pull{
-		active: true, inbox: r.inbox + "." + strconv.FormatUint(r.pulls, 10), messages: maxPullMessages, bytes: bytes,
+		active: true, inbox: r.inbox + "." + strconv.FormatUint(r.pulls, 10), messages: batch, bytes: bytes,
 		until: now.Add(pullExpires + 2*heartbeat), alive: now,
 	}
 	request, _ := json.Marshal(struct {
@@ -152,11 +161,28 @@ func (r *receiver) begin() {
 		MaxBytes  int           `json:"max_bytes"`
 		Expires   time.Duration `json:"expires"`
 		Heartbeat time.Duration `json:"idle_heartbeat"`
-	}{maxPullMessages, bytes, pullExpires, heartbeat})
+	}{batch, bytes, pullExpires, heartbeat})
 	subject := fmt.Sprintf("$JS.API.CONSUMER.MSG.NEXT.%s.%s", r.partition.stream, durable)
 	if err := j.link.Conn.PublishRequest(subject, r.pull.inbox, request); err != nil {
 		r.end()
 	}
+}
+
+// batchLocked returns the number of envelopes of the next pull: twice as many as of the one before,
+// 0 while this distributor is behind, and then 1. So a slow distributor does not exhaust
+// maxAckPending, which bounds the claims of all distributors together.
+func (r *receiver) batchLocked(now time.Time) int {
+	if r.journal.isBehindLocked(now) {
+		r.batch, r.journal.wanted = 0, false
+	} else {
+		r.batch = min(max(2*r.batch, 1), maxPullMessages)
+	}
+	return r.batch
+}
+
+// isBehindLocked reports whether received packets wait for Fetch for too long.
+func (j *Journal) isBehindLocked(now time.Time) bool {
+	return j.queue.Len() > 0 && now.Sub(j.claims[numberOf(j.queue.First().Sequence)].received) > behindAfter
 }
 
 // prefetchLocked returns the number of bytes that are kept for Fetch.

@@ -1,6 +1,7 @@
 package jetstream
 
 import (
+	"bytes"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -72,5 +73,23 @@ func testRefusedConsumers(t *testing.T, c Config) {
 				t.Errorf("consumer %d: %v", i, err)
 			}
 		}
+	}
+}
+
+// Claims that are too short to be extended in time are reported at the start.
+func testShortClaims(t *testing.T, c Config) {
+	j := open(t, c)
+	short := consumerConfig(c.subjectOf(0))
+	short.AckWait = time.Second
+	if _, err := j.link.JetStream.UpdateConsumer(t.Context(), c.streamOf(0), short); err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	other, err := Open(t.Context(), c, Dependencies{Logger: slog.New(slog.NewTextHandler(&log, nil)), Pool: &packet.Pool{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := other.Close(); err != nil || !strings.Contains(log.String(), "packets may be delivered twice") {
+		t.Errorf("%v, the log is %s", err, &log)
 	}
 }

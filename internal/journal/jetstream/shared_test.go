@@ -103,9 +103,11 @@ func TestSharing(t *testing.T) {
 		"settings of a stream that change are refused":  testStreamChanged,
 		"streams with other settings are refused":       testRefusedStreams,
 		"consumers with other settings are refused":     testRefusedConsumers,
+		"claims that are too short are reported":        testShortClaims,
 		"packets that NATS does not take are too large": testTooLarge,
 		"a full stream refuses until there is room":     testFull,
 		"nothing is pulled while nothing is fetched":    testIdle,
+		"a slow distributor does not hold up others":    testSlowDistributor,
 		"memory is bounded":                             testMemory,
 		"what comes late is left to others":             testLate,
 		"what has expired meanwhile is not fetched":     testExpiredMeanwhile,
@@ -411,6 +413,31 @@ func testIdle(t *testing.T, c Config) {
 		t.Errorf("got %v", got)
 	}
 	a.Ack(rest)
+}
+
+// A distributor that fetches slowly leaves the envelopes to one that fetches fast, although it could
+// claim as many as all distributors together may.
+func testSlowDistributor(t *testing.T, c Config) {
+	slow, fast := open(t, c), open(t, c)
+	const packets = 1200
+	for i := range packets {
+		put(t, slow, i, 1)
+	}
+	delivered, polls := 0, 0
+	take := func(j *Journal, limit int) {
+		taken := journaltest.Fetch(j, nil, limit)
+		delivered += len(taken)
+		j.Ack(taken)
+	}
+	take(slow, 1)
+	until(t, "the slow distributor has more than it fetches", func() bool { return slow.Stats().Queued.Packets > 10 })
+	until(t, "all packets are delivered", func() bool {
+		if polls++; polls%100 == 0 {
+			take(slow, 1)
+		}
+		take(fast, packets)
+		return delivered == packets
+	})
 }
 
 // The memory of packets stays below the limit, while the stream has more packets.

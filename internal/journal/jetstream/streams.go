@@ -24,6 +24,9 @@ const (
 	// minDuplicatesWindow the minimum if operators have changed that.
 	duplicatesWindow    = 2 * time.Minute
 	minDuplicatesWindow = time.Minute
+	// minAckWait is the minimum duration of claims if operators have changed it: claims are extended
+	// after a third of it, and checked at tendInterval.
+	minAckWait = 5 * time.Second
 	// minMaxPayload is the minimum of the servers' maximum message size.
 	minMaxPayload = 32 << 10
 	// maxFurtherPartitions bounds the search for streams of a larger number of partitions.
@@ -227,6 +230,9 @@ func (j *Journal) prepareConsumer(ctx context.Context, stream jetstream.Stream, 
 	have := consumer.CachedInfo().Config
 	if err := checkConsumer(p.stream, have, consumerConfig(p.subject)); err != nil {
 		return 0, &streamError{err}
+	}
+	if have.AckWait < minAckWait {
+		j.logger.Warn("claims on the envelopes of a stream are too short to be extended in time: packets may be delivered twice", "stream", p.stream, "consumer", durable, "ack_wait", have.AckWait, "min", minAckWait)
 	}
 	return have.AckWait, nil
 }
