@@ -110,6 +110,9 @@ func printConfig(p process, settings []config.Setting, loaded *config.Loaded[con
 	if text := resolved.LargeBodies(); text != "" {
 		_, _ = fmt.Fprintf(table, "\n%s.\n", text)
 	}
+	if text := loaded.Config.Admin.ShortToken(); text != "" {
+		_, _ = fmt.Fprintf(table, "\n%s.\n", text)
+	}
 	problem := resolved.CheckDataDir()
 	if problem != nil && resolved.Journal == distributor.JournalMemory { // of which a start only warns
 		_, _ = fmt.Fprintf(table, "\n%v\n", problem)

@@ -33,7 +33,7 @@ func demoCommand(p process) *ffcli.Command {
 		if settings.Autoscale && loaded.Origin("duration") == (config.Origin{}) {
 			settings.Duration = autoscaleDuration
 		}
-		screen := demo.Screen{Out: p.stdout, Terminal: p.isRewritable(), Stdin: p.stdin}
+		screen := demo.Screen{Out: p.stdout, Terminal: p.isRewritable() && p.fitsTables(), Stdin: p.stdin}
 		return demo.Run(ctx, settings, screen, logger)
 	})
 }
@@ -68,4 +68,15 @@ func (p process) isRewritable() bool {
 	file, ok := p.stdout.(*os.File)
 	kind, _ := p.getenv("TERM")
 	return ok && kind != "dumb" && term.IsTerminal(int(file.Fd()))
+}
+
+// fitsTables reports whether standard output is a terminal on which the lines of the demo's
+// tables do not wrap. A width of 0 is not known.
+func (p process) fitsTables() bool {
+	file, ok := p.stdout.(*os.File)
+	if !ok {
+		return false
+	}
+	width, _, err := term.GetSize(int(file.Fd()))
+	return err == nil && (width == 0 || width >= demo.Width)
 }

@@ -151,6 +151,9 @@ func (r *runner) serveAdmin(i *instance, c control.Config) error {
 	if err == nil {
 		r.logger.Info("the admin API is served", "address", admin.AddressOf(c.Admin, i.listener), "tls", secure != nil)
 	}
+	if text := c.Admin.ShortToken(); text != "" {
+		r.logger.Warn(text)
+	}
 	return err
 }
 

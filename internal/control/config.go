@@ -101,6 +101,18 @@ func (c AdminConfig) validate() error {
 	return nil
 }
 
+// minTokenLength is the number of characters from which on ADMIN_TOKEN cannot be guessed.
+const minTokenLength = 16
+
+// ShortToken returns what to report of an ADMIN_TOKEN that can be guessed, or "". It is no error,
+// so that an upgrade does not stop installations that have one.
+func (c AdminConfig) ShortToken() string {
+	if c.Token == "" || c.Addr == Off || len(c.Token) >= minTokenLength {
+		return ""
+	}
+	return fmt.Sprintf("ADMIN_TOKEN has less than %d characters, so that it can be guessed: logstreamer token makes one", minTokenLength)
+}
+
 // credentialPaths returns the paths of the files of certificates and tokens.
 func (c AdminConfig) credentialPaths() []string {
 	paths := []string{c.TokensFile, c.TLSCert, c.TLSKey, c.ClientCA}

@@ -21,3 +21,18 @@ func TestToken(t *testing.T) {
 		}
 	}
 }
+
+// A token of less than 16 characters is reported, and not shown, where something uses it.
+func TestShortToken(t *testing.T) {
+	for _, c := range []struct {
+		addr, token string
+		reported    bool
+	}{
+		{"0.0.0.0:1", "s3cret", true}, {"127.0.0.1:1", "s3cret-s3cret-1", true}, {"127.0.0.1:1", "s3cret-s3cret-12", false}, {"127.0.0.1:1", "", false}, {Off, "s3cret", false},
+	} {
+		text := AdminConfig{Addr: c.addr, Token: c.token}.ShortToken()
+		if (text != "") != c.reported || c.reported && !strings.Contains(text, "less than 16 characters") || strings.Contains(text, "s3cret") {
+			t.Errorf("%+v: %q", c, text)
+		}
+	}
+}

@@ -205,7 +205,7 @@ func wrapWords(text string) string {
 		length := utf8.RuneCountInString(word)
 		switch {
 		case column == 0:
-		case column+1+length < width:
+		case column+1+length < Width:
 			out.WriteByte(' ')
 			column++
 		default:

@@ -36,7 +36,7 @@ func TestAutoscale(t *testing.T) {
 		t.Log(out.String())
 	}
 	for line := range strings.Lines(out.String()) {
-		if columns := utf8.RuneCountInString(strings.TrimRight(line, "\n")); columns >= width {
+		if columns := utf8.RuneCountInString(strings.TrimRight(line, "\n")); columns >= Width {
 			t.Errorf("%d columns: %s", columns, line)
 		}
 	}
@@ -87,7 +87,7 @@ func TestFleet(t *testing.T) {
 func TestWrapWords(t *testing.T) {
 	words := strings.Repeat("word ", 40)
 	for line := range strings.Lines(wrapWords(words)) {
-		if columns := len(strings.TrimRight(line, "\n")); columns >= width || columns < 40 {
+		if columns := len(strings.TrimRight(line, "\n")); columns >= Width || columns < 40 {
 			t.Errorf("%d columns: %s", columns, line)
 		}
 	}

@@ -86,7 +86,7 @@ func TestClusterFitsTerminal(t *testing.T) {
 	}
 	out.WriteString(c.table(func() []emitter.Report { return []emitter.Report{report} }))
 	for line := range strings.Lines(out.String()) {
-		if columns := utf8.RuneCountInString(strings.TrimRight(line, "\n")); columns >= width {
+		if columns := utf8.RuneCountInString(strings.TrimRight(line, "\n")); columns >= Width {
 			t.Errorf("%d columns: %s", columns, line)
 		}
 	}

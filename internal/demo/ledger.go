@@ -55,7 +55,7 @@ func wrapTerms(sum string) string {
 		switch {
 		case i == 0:
 			line += term
-		case utf8.RuneCountInString(line)+1+utf8.RuneCountInString(term) < width:
+		case utf8.RuneCountInString(line)+1+utf8.RuneCountInString(term) < Width:
 			line += " " + term
 		default:
 			out.WriteString(line + "\n")

@@ -44,7 +44,7 @@ func TestProtocols(t *testing.T) {
 		}
 	}
 	for line := range strings.Lines(out.String()) {
-		if columns := utf8.RuneCountInString(strings.TrimRight(line, "\n")); columns >= width {
+		if columns := utf8.RuneCountInString(strings.TrimRight(line, "\n")); columns >= Width {
 			t.Errorf("%d columns: %s", columns, line)
 		}
 	}

@@ -13,9 +13,9 @@ import (
 	"github.com/logstreamer/logstreamer/internal/emitter"
 )
 
-// width is the width of a standard terminal. A longer line would wrap, and the
+// Width is the width of a standard terminal. A longer line would wrap, and the
 // table could not be redrawn in place.
-const width = 80
+const Width = 80
 
 // view draws tables, in place on a terminal.
 type view struct {

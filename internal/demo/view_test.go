@@ -47,7 +47,7 @@ func TestOutputFitsTerminal(t *testing.T) {
 	l.analyzers = analyzerTotals{987654, 98765432, 987654}
 	_ = printLedger(&out, l) // says that it does not balance
 	for line := range strings.Lines(out.String()) {
-		if columns := utf8.RuneCountInString(strings.TrimRight(line, "\n")); columns >= width {
+		if columns := utf8.RuneCountInString(strings.TrimRight(line, "\n")); columns >= Width {
 			t.Errorf("%d columns: %s", columns, line)
 		}
 	}

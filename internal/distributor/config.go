@@ -181,7 +181,7 @@ func (c Config) Validate() error {
 			fmt.Sprintf("at least three times MAX_BODY_BYTES (%d), so that there is capacity for the largest packet while it is read", c.Native.MaxBodyBytes)},
 		{"DISCOVERY_DNS", c.NameServer, c.NameServer == "" || validateAddress(c.NameServer) == nil, "host:port, such as 10.0.0.2:53"},
 		{"DATA_DIR", c.DataDir, c.DataDir != "", "a folder"},
-		{"ACK", c.Intake.Ack, c.Intake.Ack != intake.AckStored || c.stores(), "another with JOURNAL=memory, which stores nothing"},
+		{"ACK", c.Intake.Ack, c.Intake.Ack != intake.AckStored || c.stores(), "queued or delivered with JOURNAL=memory, which stores nothing"},
 		{"RATE_BURST", c.Rate.Burst, c.Rate.Burst == 0 || c.Rate.Rate > 0, "0 without RATE_LIMIT"},
 		{"RATE_LIMIT_SCOPE", c.Rate.Scope, c.Rate.Scope != ratelimit.ScopeCluster || c.Journal == JournalJetStream,
 			"distributor without JOURNAL=jetstream, which counts the distributors"},

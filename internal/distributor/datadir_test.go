@@ -4,11 +4,14 @@ package distributor
 
 import (
 	"bytes"
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/logstreamer/logstreamer/internal/datafile"
 )
 
 // Packets are refused after DATA_DIR was removed.
@@ -28,6 +31,32 @@ func TestVanishedDataDir(t *testing.T) {
 	}
 	if status, document := s.get(t, "/readyz"); status != 503 || document["code"] != "journal_unwritable" {
 		t.Errorf("/readyz: %d %v", status, document)
+	}
+}
+
+// A second distributor on the same DATA_DIR, whose changes at run time would overwrite those of the
+// first, does not start until the first has stopped.
+func TestSharedDataDir(t *testing.T) {
+	_, targets := threeScripted(t)
+	for _, journal := range []string{JournalMemory, JournalDisk} {
+		config := quick(t, targets...)
+		config.Journal, config.DataDir = journal, t.TempDir()
+		first, err := New(config, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		second, err := New(config, slog.New(slog.DiscardHandler))
+		if locked, ok := errors.AsType[*datafile.LockedError](err); !ok || !strings.HasPrefix(locked.Path, config.DataDir) {
+			t.Errorf("%s: %v %v", journal, second, err)
+		}
+		if err := first.release(); err != nil {
+			t.Error(err)
+		}
+		if third, err := New(config, slog.New(slog.DiscardHandler)); err != nil {
+			t.Errorf("%s, after the first: %v", journal, err)
+		} else if err := third.release(); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

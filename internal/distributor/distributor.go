@@ -58,7 +58,7 @@ type Distributor struct {
 	pool        packet.Pool
 	retryBudget retrybudget.Budget
 	journal     journal.Journal
-	dataLock    *os.File       // of DATA_DIR with JOURNAL=jetstream; the disk journal has its own
+	dataLock    *os.File       // of DATA_DIR; the disk journal has its own
 	duplicates  *dedupe.Window // nil: packets are not deduplicated
 	// inputDuplicates is that of packets that inputs make; nil without inputs.
 	inputDuplicates *dedupe.Window

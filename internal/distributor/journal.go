@@ -2,6 +2,7 @@ package distributor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 
@@ -14,13 +15,13 @@ import (
 
 func (d *Distributor) openJournal(config Config) (journal.Journal, error) {
 	logger := d.logger.With("component", "journal")
+	if err := d.lockData(config); err != nil {
+		return nil, fmt.Errorf("DATA_DIR: %w", err)
+	}
 	switch config.Journal {
 	case JournalMemory:
 		return memory.New(config.Memory), nil
 	case JournalJetStream:
-		if err := d.lockData(config.DataDir); err != nil {
-			return nil, fmt.Errorf("DATA_DIR: %w", err)
-		}
 		opened, err := jetstream.Open(context.Background(), config.jetStream(), jetstream.Dependencies{
 			Logger: logger, Registerer: d.registry, Pool: &d.pool, QuarantineDir: filepath.Join(config.DataDir, "quarantine"),
 		})
@@ -37,10 +38,18 @@ func (d *Distributor) openJournal(config Config) (journal.Journal, error) {
 	}
 }
 
-// lockData locks DATA_DIR for this process.
-func (d *Distributor) lockData(dir string) (err error) {
-	if err = datafile.MakeDir(dir, 0o750); err == nil {
-		d.dataLock, err = datafile.Lock(filepath.Join(dir, disk.LockFile))
+// lockData locks DATA_DIR for this process, unless the disk journal does. With JOURNAL=memory a
+// folder that cannot be written to is no error: there is nothing to share.
+func (d *Distributor) lockData(config Config) error {
+	if config.Journal == JournalDisk {
+		return nil
+	}
+	err := datafile.MakeDir(config.DataDir, 0o750)
+	if err == nil {
+		d.dataLock, err = datafile.Lock(filepath.Join(config.DataDir, disk.LockFile))
+	}
+	if _, locked := errors.AsType[*datafile.LockedError](err); !locked && !config.stores() {
+		return nil
 	}
 	return err
 }

@@ -32,14 +32,20 @@ type target struct {
 // dnsPrefix begins the scheme of a URL whose host's addresses are all targets.
 const dnsPrefix = "dns+"
 
+// defaultPath is the path of a target that has none.
+const defaultPath = "/ingest"
+
 // parseTargets splits the setting: URLs of http or https, separated by commas, or one of
-// dns+http or dns+https.
+// dns+http or dns+https. A URL without a path gets that of the distributor's API.
 func parseTargets(setting string) (urls []*url.URL, dns bool, err error) {
 	for text := range strings.SplitSeq(setting, ",") {
 		rest, isDNS := strings.CutPrefix(strings.TrimSpace(text), dnsPrefix)
 		u, err := url.Parse(rest)
 		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
 			return nil, false, fmt.Errorf("%q is not allowed: it must be a URL such as http://localhost:8080/ingest or https://host/ingest, several of them with commas, or dns+http://host:8080/ingest", setting)
+		}
+		if strings.Trim(u.Path, "/") == "" {
+			u.Path = defaultPath
 		}
 		for _, other := range urls {
 			if authority(u) == authority(other) {

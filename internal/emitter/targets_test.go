@@ -247,6 +247,17 @@ func TestInvalidTargets(t *testing.T) {
 			t.Errorf("%q is taken", setting)
 		}
 	}
+}
+
+// A target without a path is that of the distributor's API.
+func TestTargetWithoutPath(t *testing.T) {
+	urls, _, err := parseTargets("http://a:8080,http://b:8080/,http://c:8080/x")
+	if err != nil || urls[0].Path != "/ingest" || urls[1].Path != "/ingest" || urls[2].Path != "/x" {
+		t.Errorf("%v, %v", urls, err)
+	}
+}
+
+func TestAuthority(t *testing.T) {
 	urls, dns, err := parseTargets("https://A, http://[fd00::1]:81/x")
 	if err != nil || dns || authority(urls[0]) != "a:443" || authority(urls[1]) != "[fd00::1]:81" {
 		t.Errorf("%v, %v", urls, err)

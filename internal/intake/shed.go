@@ -37,7 +37,7 @@ func ParseShed(text string) (ShedThresholds, error) {
 		level, known := packet.ParseLevel(name)
 		percent, err := strconv.ParseFloat(strings.TrimSuffix(mark, "%"), 64)
 		if !ok || !known || err != nil || !(percent > 0 && percent < 100) { // NaN is refused
-			return nil, fmt.Errorf("%q must be a level, @ and a part of the capacity, such as DEBUG@80%%", part)
+			return nil, fmt.Errorf("%q must be a level, @ and a part of the capacity between 0%% and 100%%, such as DEBUG@80%%", part)
 		}
 		if level >= packet.LevelError {
 			return nil, fmt.Errorf("%q: ERROR and above are not shed", part)

@@ -70,8 +70,8 @@ func (b *backends) start(t *testing.T, program, example string, arguments func(f
 	dir := t.TempDir()
 	address = freeAddress(t)
 	config := strings.NewReplacer("bind :8090", "bind "+address, "listen 8090", "listen "+address, "/run/nginx.pid", filepath.Join(dir, "pid"),
-		"127.0.0.1:8080", b.servers[0].Listener.Addr().String(), "127.0.0.1:8081", b.servers[1].Listener.Addr().String(),
-		"127.0.0.1:8082", b.servers[2].Listener.Addr().String()).Replace(string(text))
+		"127.0.0.1:8080", b.servers[0].Listener.Addr().String(), "127.0.0.1:8180", b.servers[1].Listener.Addr().String(),
+		"127.0.0.1:8280", b.servers[2].Listener.Addr().String()).Replace(string(text))
 	file := filepath.Join(dir, example)
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		t.Fatal(err)

@@ -62,14 +62,14 @@ func classifyError(err error) sink.Result {
 	return result
 }
 
-// classifyProbe maps the response to a probe, or its error, to a result. A dial that timed
+// classifyProbe maps the response to a probe of the path, or its error, to a result. A dial that timed
 // out is a timeout: only a refused or reset connection is a sign that the analyzer is gone.
-func classifyProbe(r response, err error) sink.Result {
+func classifyProbe(path string, r response, err error) sink.Result {
 	switch {
 	case err == nil && isSuccess(r.status):
 		return sink.Result{Outcome: sink.Delivered}
 	case err == nil:
-		detail := fmt.Sprintf("the probe was answered with status %d", r.status)
+		detail := fmt.Sprintf("the probe, GET %s, was answered with status %d", path, r.status)
 		return sink.Result{Outcome: sink.Failed, Reason: sink.Status, Detail: detail}
 	}
 	result := classifyError(err)

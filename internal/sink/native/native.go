@@ -27,6 +27,9 @@ type Sink struct {
 	probe *conn
 }
 
+// probePath is the path, below that of the analyzer's URL, of a probe.
+const probePath = "/health"
+
 // Dial opens a connection to an address such as "host:80".
 type Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
@@ -41,7 +44,7 @@ func New(base *url.URL, dial Dial, secure TLS, logger *slog.Logger) *Sink {
 	}
 	s := &Sink{base: base, dial: dialFunc(transport.Monitor(transport.Dial(newDialer(dial, sink.HostPort(base), tlsConfig(base, secure))), logger))}
 	s.epoch.init()
-	s.probe = s.newConn("/health")
+	s.probe = s.newConn(probePath)
 	s.probe.request.prepareGet()
 	return s
 }
@@ -74,7 +77,7 @@ func (s *Sink) Probe(ctx context.Context, deadline time.Time) sink.Result {
 	if err == nil && isSuccess(resp.status) {
 		s.epoch.learn(epoch, acceptedTraces(resp))
 	}
-	return classifyProbe(resp, err)
+	return classifyProbe(s.base.JoinPath(probePath).Path, resp, err)
 }
 
 // acceptedTraces returns how many traces a request of NDJSON may have by the Accept-Post of a
