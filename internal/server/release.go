@@ -31,9 +31,9 @@ func (s *Server) Release(ctx context.Context) (open int) {
 	_ = s.listener.Close()
 	s.accepting.Wait()
 	s.loops.Release()
-	ctx, cancel := context.WithTimeout(ctx, atMostAQuarter(ctx, s.sweeper.timeouts.Release))
+	ctx, cancel := context.WithTimeout(ctx, limitToQuarter(ctx, s.sweeper.timeouts.Release))
 	defer cancel()
-	_ = untilNone(ctx, func() int {
+	_ = awaitZero(ctx, func() int {
 		s.connections.each((*connection).interrupt)
 		return s.open()
 	})
