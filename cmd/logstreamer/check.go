@@ -82,7 +82,7 @@ func checkStreams(ctx context.Context, p process, config distributor.Config) err
 	}
 	table := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintf(table, "\nConnected to %s. Accepted packets survive %s.\n", report.Servers, report.Survives)
-	if report.MaxPayload < natslink.UsualMaxPayload {
+	if report.MaxPayload < natslink.DefaultMaxPayload {
 		_, _ = fmt.Fprintf(table, "NATS takes messages of at most %d bytes (max_payload): larger packets are refused with 413.\n", report.MaxPayload)
 	}
 	printStreamTable(table, report)

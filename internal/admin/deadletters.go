@@ -255,7 +255,7 @@ func (a *api) getReplay(r *request) (*response, error) {
 }
 
 func (a *api) cancelReplay(r *request) (*response, error) {
-	var body why
+	var body reasonBody
 	if err := r.decode(&body); err != nil {
 		return nil, err
 	}

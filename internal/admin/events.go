@@ -65,29 +65,29 @@ func (a *api) streamEvents(log *events.Log, after int64) (*response, error) {
 	}
 	return &response{contentType: eventStream, stream: func(s *stream) {
 		defer release()
-		for s.goesOn() {
+		for s.continues() {
 			for _, e := range log.After(after, defaultEvents) {
 				if !s.send("event", strconv.FormatInt(e.ID, 10), eventOf(e)) {
 					return
 				}
 				after = e.ID
 			}
-			if !waitOrBeat(s, func(ctx context.Context) bool { return log.Wait(ctx, after) }) {
+			if !waitOrHeartbeat(s, func(ctx context.Context) bool { return log.Wait(ctx, after) }) {
 				return
 			}
 		}
 	}}, nil
 }
 
-// waitOrBeat waits until there is an event to send, and sends a comment if that takes long. It
+// waitOrHeartbeat waits until there is an event to send, and sends a comment if that takes long. It
 // reports whether the stream continues.
-func waitOrBeat(s *stream, wait func(context.Context) bool) bool {
+func waitOrHeartbeat(s *stream, wait func(context.Context) bool) bool {
 	ctx, cancel := context.WithTimeout(s.ctx, heartbeat)
 	defer cancel()
 	if wait(ctx) {
 		return true
 	}
-	return s.goesOn() && s.beat()
+	return s.continues() && s.sendHeartbeat()
 }
 
 const eventStream = "text/event-stream"

@@ -35,12 +35,12 @@ func (a *api) streamHistory(r *request) (*response, error) {
 			}
 			var e history.Event
 			var err error
-			goesOn := waitOrBeat(s, func(ctx context.Context) bool {
+			continues := waitOrHeartbeat(s, func(ctx context.Context) bool {
 				e, err = snapshots.Next(ctx)
 				return err == nil || errors.Is(err, io.EOF) || errors.Is(err, history.ErrSlow)
 			})
 			switch {
-			case !goesOn:
+			case !continues:
 				return
 			case errors.Is(err, io.EOF):
 				s.end("the distributor stops")

@@ -1,12 +1,12 @@
 package admin
 
-// why is the body of a request that has a reason only.
-type why struct {
+// reasonBody is the body of a request that has a reason only.
+type reasonBody struct {
 	Reason reason `json:"reason"`
 }
 
 func (a *api) reload(r *request) (*response, error) {
-	var body why
+	var body reasonBody
 	if err := r.decode(&body); err != nil {
 		return nil, err
 	}

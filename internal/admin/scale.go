@@ -25,8 +25,8 @@ func scaleOf(d autoscale.Decision) adminapi.Scale {
 // tenths rounds to a tenth.
 func tenths(x float64) float64 { return math.Round(10*x) / 10 }
 
-// together returns the sums over all groups, or the values of the only group.
-func together(groups []adminapi.Scale) adminapi.Scale {
+// sumOf returns the sums over all groups, or the values of the only group.
+func sumOf(groups []adminapi.Scale) adminapi.Scale {
 	if len(groups) == 1 {
 		only := groups[0]
 		only.Groups = groups
@@ -53,7 +53,7 @@ func (a *api) getScale(r *request) (*response, error) {
 		groups = append(groups, scaleOf(one))
 	}
 	if !r.has("group") {
-		return &response{body: together(groups)}, nil
+		return &response{body: sumOf(groups)}, nil
 	}
 	at := slices.IndexFunc(groups, func(g adminapi.Scale) bool { return g.Group == r.text("group") })
 	if at < 0 {

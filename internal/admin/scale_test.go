@@ -33,11 +33,11 @@ func TestScaleOfSeveralGroups(t *testing.T) {
 	one := func(group string, desired, current int) adminapi.Scale {
 		return scaleOf(autoscale.Decision{Inputs: autoscale.Inputs{Group: group, Current: current, Pace: 123.46}, Desired: desired, Config: autoscale.DefaultConfig()})
 	}
-	all := together([]adminapi.Scale{one("a", 5, 3), one("b", 1, 2)})
+	all := sumOf([]adminapi.Scale{one("a", 5, 3), one("b", 1, 2)})
 	if all.Desired != 6 || all.Current != 5 || all.Max != 20 || all.Pace != nil || all.Reason != "the sum of the groups (a: 5, b: 1)" || *all.Groups[0].Pace != 123.5 {
 		t.Errorf("%+v", all)
 	}
-	if none := together(nil); none.Desired != 0 || none.Reason != "no analyzer is in state ready" {
+	if none := sumOf(nil); none.Desired != 0 || none.Reason != "no analyzer is in state ready" {
 		t.Errorf("%+v", none)
 	}
 }

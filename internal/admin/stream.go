@@ -64,16 +64,16 @@ func (s *stream) sendText(event, id string, text []byte) bool {
 		id = "id: " + id + "\n"
 	}
 	_, _ = fmt.Fprintf(s, "event: %s\n%sdata: %s\n\n", event, id, text)
-	return s.goesOn()
+	return s.continues()
 }
 
-// beat writes a comment.
-func (s *stream) beat() bool {
+// sendHeartbeat writes a comment.
+func (s *stream) sendHeartbeat() bool {
 	_, _ = s.Write([]byte(":\n\n"))
-	return s.goesOn()
+	return s.continues()
 }
 
-func (s *stream) goesOn() bool { return s.err == nil && s.ctx.Err() == nil }
+func (s *stream) continues() bool { return s.err == nil && s.ctx.Err() == nil }
 
 // end reports to the client, if it is still connected, why the stream ends.
 func (s *stream) end(reason string) {

@@ -43,7 +43,7 @@ func TestEventIsOneWrite(t *testing.T) {
 	l, sizes := &countingListener{Listener: inner}, make(chan int)
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", eventStream)
-		for s := newStream(w, r); s.goesOn(); {
+		for s := newStream(w, r); s.continues(); {
 			size, more := <-sizes
 			if !more {
 				return

@@ -82,12 +82,12 @@ func streamTap(s *stream, opened *tap.Tap) {
 	for {
 		var e tap.Event
 		var err error
-		goesOn := waitOrBeat(s, func(ctx context.Context) bool {
+		continues := waitOrHeartbeat(s, func(ctx context.Context) bool {
 			e, err = opened.Next(ctx)
 			return err == nil || errors.Is(err, io.EOF)
 		})
 		switch {
-		case !goesOn:
+		case !continues:
 			return
 		case errors.Is(err, io.EOF):
 			s.end("the time of the tap is over, or the distributor stops")

@@ -9,7 +9,7 @@ type upgradeState struct {
 }
 
 func (a *api) upgrade(r *request) (*response, error) {
-	var body why
+	var body reasonBody
 	if err := r.decode(&body); err != nil {
 		return nil, err
 	}

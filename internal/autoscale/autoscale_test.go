@@ -93,7 +93,7 @@ func TestDecisionsAreSound(t *testing.T) {
 		c.Utilization = rapid.Float64Range(0.01, 1).Draw(t, "utilization")
 		c.QuietTime = time.Duration(rapid.IntRange(0, 20).Draw(t, "quiet")) * time.Second
 		var s Scaler
-		var needs []needAt
+		var needs []timedNeed
 		now := start
 		for range rapid.IntRange(1, 60).Draw(t, "steps") {
 			now = now.Add(time.Duration(rapid.IntRange(0, 5000).Draw(t, "ms")) * time.Millisecond)
@@ -102,7 +102,7 @@ func TestDecisionsAreSound(t *testing.T) {
 				Arriving: rapid.Float64Range(0, 1e5).Draw(t, "arriving"), Backlog: rapid.Float64Range(0, 1e6).Draw(t, "backlog"), Pace: rapid.Float64Range(0, 1e4).Draw(t, "pace"),
 			}
 			d := s.Decide(now, c, in)
-			needs = append(needs, needAt{now, d.Needed})
+			needs = append(needs, timedNeed{now, d.Needed})
 			highest := 0
 			for _, n := range needs {
 				if !n.at.Before(now.Add(-c.QuietTime)) {

@@ -3,9 +3,9 @@ package autoscale
 import "time"
 
 // window has the highest of the needs since a time. The needs in it fall, so that there are at most maxNeeded.
-type window struct{ needs []needAt }
+type window struct{ needs []timedNeed }
 
-type needAt struct {
+type timedNeed struct {
 	at     time.Time
 	needed int
 }
@@ -16,7 +16,7 @@ func (w *window) add(now, since time.Time, needed int) (highest int) {
 	for last > 0 && w.needs[last-1].needed <= needed {
 		last--
 	}
-	w.needs = append(w.needs[:last], needAt{now, needed})
+	w.needs = append(w.needs[:last], timedNeed{now, needed})
 	first := 0
 	for w.needs[first].at.Before(since) {
 		first++

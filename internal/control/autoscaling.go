@@ -112,7 +112,7 @@ func (s *autoscaling) ended(o autoscale.Outcome) {
 	if o.Err != nil {
 		event.Kind, event.Result, detail.Error = "autoscale_failed", "failed", o.Err.Error()
 	}
-	if !s.isNews(o.Group, report{o.Desired, detail.Error}) {
+	if !s.noteReport(o.Group, report{o.Desired, detail.Error}) {
 		return
 	}
 	event.Detail = detail
@@ -134,8 +134,8 @@ func (s *autoscaling) isRepeated(o autoscale.Outcome) bool {
 	return before && last.desired == o.Desired && (last.err == "" || last.err == errNoEffect.Error())
 }
 
-// isNews records the report of a group, and returns whether it differs from the previous one.
-func (s *autoscaling) isNews(group string, next report) bool {
+// noteReport records the report of a group, and returns whether it differs from the previous one.
+func (s *autoscaling) noteReport(group string, next report) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	last, before := s.reported[group]

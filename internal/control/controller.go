@@ -301,7 +301,7 @@ func (c *Controller) commitLocked(ctx context.Context, request Request, kind str
 	}
 	if request.DryRun {
 		result.Revision = before.number
-		if err := c.tryOut(kind, after); err != nil {
+		if err := c.dryRun(kind, after); err != nil {
 			return Result{}, err
 		}
 		return result, nil
@@ -320,8 +320,8 @@ func (c *Controller) commitLocked(ctx context.Context, request Request, kind str
 	return result, nil
 }
 
-// tryOut returns the error that apply would return before its first change.
-func (c *Controller) tryOut(kind string, after *revision) error {
+// dryRun returns the error that apply would return before its first change.
+func (c *Controller) dryRun(kind string, after *revision) error {
 	_, abort, err := c.prepare(kind, after)
 	if err != nil {
 		return refuseInvalid(err)

@@ -178,7 +178,7 @@ func (d *drains) follow(request Request, changes []Changed) (operation string) {
 	}
 	d.mu.Unlock()
 	for one, status := range begun {
-		d.tell(drainStarted, one, status)
+		d.addEvent(drainStarted, one, status)
 	}
 	for _, change := range changes {
 		of, id, field, _ := split(change.Path)
@@ -209,7 +209,7 @@ func (d *drains) start(request Request, id, kind string) (operation string) {
 	d.beginLocked(one)
 	status := one.DrainStatus
 	d.mu.Unlock()
-	d.tell(drainStarted, one, status)
+	d.addEvent(drainStarted, one, status)
 	d.running.Go(func() { d.run(one) })
 	return one.Operation
 }
@@ -278,7 +278,7 @@ func (d *drains) removed(id, url string, proof distributor.DrainProof) {
 		d.mu.Lock()
 		status := one.DrainStatus
 		d.mu.Unlock()
-		d.tell(drainStarted, one, status)
+		d.addEvent(drainStarted, one, status)
 	}
 	d.end(one, proof)
 }
@@ -291,7 +291,7 @@ func (d *drains) end(one *drain, proof distributor.DrainProof) {
 	status := one.DrainStatus
 	d.mu.Unlock()
 	status.Ended, status.Proof, status.Result = &now, proof, proof.Result
-	d.tell(drainEnded, one, status)
+	d.addEvent(drainEnded, one, status)
 	d.mu.Lock()
 	one.Ended, one.Proof, one.Result = status.Ended, status.Proof, status.Result // the event is added before the end is visible
 	d.mu.Unlock()
@@ -299,8 +299,8 @@ func (d *drains) end(one *drain, proof distributor.DrainProof) {
 		"held", proof.Held.Packets, "delivered", proof.Delivered, "rerouted", proof.Rerouted, "unaccounted", proof.Unaccounted)
 }
 
-// tell adds an event about a drain.
-func (d *drains) tell(kind string, one *drain, status DrainStatus) {
+// addEvent adds an event about a drain.
+func (d *drains) addEvent(kind string, one *drain, status DrainStatus) {
 	d.controller.events.Add(events.Event{
 		Kind: kind, Actor: one.request.Actor.Name, Address: one.request.Actor.Address, Path: analyzersPrefix + one.Analyzer,
 		New: status.Kind, Reason: one.request.Reason, Result: status.Result, Detail: status,

@@ -18,7 +18,7 @@ func (d *drains) interrupt(one *drain, proof distributor.DrainProof) {
 	one.Proof = proof
 	status := one.DrainStatus
 	d.mu.Unlock()
-	d.tell(drainInterrupted, one, status)
+	d.addEvent(drainInterrupted, one, status)
 }
 
 // restore restores the drains in the events of earlier processes.

@@ -40,7 +40,7 @@ func (s *Store) Delete(ctx context.Context, selection Selection) (deleted int64,
 
 // nextToDelete returns marks for the next dead letters of a plan that are in one file.
 func (s *Store) nextToDelete(ctx context.Context, p plan, from position) (batch fileMarks, err error) {
-	err = s.each(ctx, p, from, func(l *line, _ Record, _ *letter) (bool, error) {
+	err = s.each(ctx, p, from, func(l *line, _ Record, _ *storedPacket) (bool, error) {
 		if len(batch.marks) == deletedPerWrite || len(batch.marks) > 0 && batch.file != l.file {
 			return false, nil
 		}

@@ -49,7 +49,7 @@ func (s *Store) List(ctx context.Context, filter Filter, after string, limit int
 		return Page{}, err
 	}
 	var page Page
-	tooLong, err := s.scan(ctx, extents, from, filter.visit(&page.Unreadable, func(_ *line, r Record, _ *letter) (bool, error) {
+	tooLong, err := s.scan(ctx, extents, from, filter.visit(&page.Unreadable, func(_ *line, r Record, _ *storedPacket) (bool, error) {
 		if page.More = len(page.Records) == limit; page.More {
 			return false, nil
 		}
@@ -63,7 +63,7 @@ func (s *Store) List(ctx context.Context, filter Filter, after string, limit int
 
 // visit returns a function for scan that calls then for the dead letters that match, and
 // counts the lines that are none.
-func (f Filter) visit(unreadable *int64, then func(*line, Record, *letter) (bool, error)) func(*line) (bool, error) {
+func (f Filter) visit(unreadable *int64, then func(*line, Record, *storedPacket) (bool, error)) func(*line) (bool, error) {
 	return func(l *line) (bool, error) {
 		if f.State != "" && l.mark.state() != f.State {
 			return true, nil
@@ -104,7 +104,7 @@ func (s *Store) Count(ctx context.Context, filter Filter) (Count, error) {
 
 func (s *Store) count(ctx context.Context, extents []extent, filter Filter) (Count, error) {
 	var c Count
-	tooLong, err := s.scan(ctx, extents, position{}, filter.visit(&c.Unreadable, func(_ *line, r Record, _ *letter) (bool, error) {
+	tooLong, err := s.scan(ctx, extents, position{}, filter.visit(&c.Unreadable, func(_ *line, r Record, _ *storedPacket) (bool, error) {
 		c.Records++
 		c.Messages += int64(r.Messages)
 		c.Bytes += int64(r.Bytes)
@@ -121,7 +121,7 @@ func (s *Store) Get(ctx context.Context, id string) (r Record, body []byte, err 
 	if err != nil {
 		return Record{}, nil, err
 	}
-	err = s.at(ctx, at, func(_ *line, found Record, one *letter) error {
+	err = s.at(ctx, at, func(_ *line, found Record, one *storedPacket) error {
 		r, body = found, append([]byte(nil), one.body...)
 		return nil
 	})
@@ -129,7 +129,7 @@ func (s *Store) Get(ctx context.Context, id string) (r Record, body []byte, err 
 }
 
 // at calls visit for the dead letter at a position, or returns a *NotFoundError.
-func (s *Store) at(ctx context.Context, at position, visit func(*line, Record, *letter) error) error {
+func (s *Store) at(ctx context.Context, at position, visit func(*line, Record, *storedPacket) error) error {
 	found := false
 	_, err := s.scan(ctx, []extent{{at.file, maxFileBytes}}, at, func(l *line) (bool, error) {
 		r, one, err := l.parse()

@@ -123,10 +123,10 @@ func (l *line) split() (h header, body []byte, err error) {
 
 // parse returns the record of the line and its packet, which is valid as long as the
 // line is.
-func (l *line) parse() (Record, *letter, error) { return l.record(l.split()) }
+func (l *line) parse() (Record, *storedPacket, error) { return l.record(l.split()) }
 
 // record is parse with the result of split.
-func (l *line) record(h header, body []byte, err error) (Record, *letter, error) {
+func (l *line) record(h header, body []byte, err error) (Record, *storedPacket, error) {
 	if err != nil {
 		return Record{}, nil, err
 	}
@@ -139,11 +139,11 @@ func (l *line) record(h header, body []byte, err error) (Record, *letter, error)
 		EmitterID: string(info.EmitterID.AppendDecoded(nil, body)),
 		PacketID:  string(info.PacketID.AppendDecoded(nil, body)),
 		Messages:  info.Messages, Bytes: len(body), State: l.mark.state(),
-	}, &letter{body, info}, nil
+	}, &storedPacket{body, info}, nil
 }
 
-// letter is the packet of a line.
-type letter struct {
+// storedPacket is the packet of a line.
+type storedPacket struct {
 	body []byte
 	info packet.Info
 }

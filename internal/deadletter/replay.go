@@ -264,7 +264,7 @@ func (r *Replayer) run(ctx context.Context, one *replay) error {
 // next reads the next packets of a plan.
 func (r *Replayer) next(ctx context.Context, p plan, from position, limit int) (batch replayBatch, err error) {
 	now := time.Now()
-	err = r.store.each(ctx, p, from, func(l *line, record Record, one *letter) (bool, error) {
+	err = r.store.each(ctx, p, from, func(l *line, record Record, one *storedPacket) (bool, error) {
 		if record.State != Stored {
 			return true, nil
 		}

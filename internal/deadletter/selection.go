@@ -81,7 +81,7 @@ func (s *Store) planIDs(ctx context.Context, ids []string) (plan, error) {
 	})
 	p.positions = slices.Compact(p.positions)
 	for _, at := range p.positions {
-		if err := s.at(ctx, at, func(*line, Record, *letter) error { return nil }); err != nil {
+		if err := s.at(ctx, at, func(*line, Record, *storedPacket) error { return nil }); err != nil {
 			return plan{}, err
 		}
 	}
@@ -91,7 +91,7 @@ func (s *Store) planIDs(ctx context.Context, ids []string) (plan, error) {
 
 // each calls visit for the dead letters of a plan from a position on that are still
 // there, until it returns false or an error.
-func (s *Store) each(ctx context.Context, p plan, from position, visit func(*line, Record, *letter) (bool, error)) error {
+func (s *Store) each(ctx context.Context, p plan, from position, visit func(*line, Record, *storedPacket) (bool, error)) error {
 	if p.positions == nil {
 		var unreadable int64
 		_, err := s.scan(ctx, p.extents, from, p.filter.visit(&unreadable, visit))
@@ -102,7 +102,7 @@ func (s *Store) each(ctx context.Context, p plan, from position, visit func(*lin
 			continue
 		}
 		more := true
-		err := s.at(ctx, at, func(l *line, r Record, one *letter) (err error) {
+		err := s.at(ctx, at, func(l *line, r Record, one *storedPacket) (err error) {
 			more, err = visit(l, r, one)
 			return err
 		})

@@ -79,7 +79,7 @@ func Open(config Config, logger *slog.Logger, now time.Time) (*Window, error) {
 	for _, g := range generations {
 		w.previous, w.current = w.current, g
 	}
-	w.log.start(w.current.born)
+	w.log.start(w.current.startedAt)
 	return w, nil
 }
 
@@ -156,13 +156,13 @@ func (w *Window) addLocked(f fingerprint, newIDs bool) {
 // rotateLocked begins a generation if the current one is full or older than Window, and
 // clears a previous one that is older than twice Window.
 func (w *Window) rotateLocked(now time.Time) {
-	if now.Sub(w.current.born) >= w.config.Window || w.current.len() >= w.config.Packets {
+	if now.Sub(w.current.startedAt) >= w.config.Window || w.current.len() >= w.config.Packets {
 		w.previous, w.current = w.current, newGeneration(now)
 		if w.log != nil {
 			w.log.rotate(now)
 		}
 	}
-	if now.Sub(w.previous.born) >= 2*w.config.Window {
+	if now.Sub(w.previous.startedAt) >= 2*w.config.Window {
 		w.previous.clear()
 	}
 }

@@ -37,8 +37,8 @@ func (l *log) read(now, after time.Time) ([]*generation, error) {
 		files = files[1:]
 	}
 	var found []*generation
-	for i, born := range clampBirths(files, now) {
-		g := newGeneration(born)
+	for i, startedAt := range clampStartTimes(files, now) {
+		g := newGeneration(startedAt)
 		if err := l.load(files[i], g, append(found, g)); err != nil {
 			l.quarantine(files[i], err)
 			continue
@@ -48,16 +48,16 @@ func (l *log) read(now, after time.Time) ([]*generation, error) {
 	return found, nil
 }
 
-// clampBirths returns the start times of the files' generations, ordered and not after now:
+// clampStartTimes returns the start times of the files' generations, ordered and not after now:
 // files of a clock that was ahead count as begun now.
-func clampBirths(files []time.Time, now time.Time) []time.Time {
-	births := make([]time.Time, len(files))
+func clampStartTimes(files []time.Time, now time.Time) []time.Time {
+	times := make([]time.Time, len(files))
 	latest := now
 	for i, named := range slices.Backward(files) {
-		births[i] = now.Add(min(named.Sub(now), latest.Sub(now)))
-		latest = births[i].Add(-time.Millisecond)
+		times[i] = now.Add(min(named.Sub(now), latest.Sub(now)))
+		latest = times[i].Add(-time.Millisecond)
 	}
-	return births
+	return times
 }
 
 func (l *log) files() ([]time.Time, error) {
@@ -76,11 +76,11 @@ func (l *log) files() ([]time.Time, error) {
 	return files, nil
 }
 
-func (l *log) path(born time.Time) string {
-	return filepath.Join(l.dir, strconv.FormatInt(born.UnixMilli(), 10)+extension)
+func (l *log) path(startedAt time.Time) string {
+	return filepath.Join(l.dir, strconv.FormatInt(startedAt.UnixMilli(), 10)+extension)
 }
 
-// load reads a file into a generation, and renames the file if clampBirths changed its start.
+// load reads a file into a generation, and renames the file if clampStartTimes changed its start.
 // Tombstones apply to all generations read so far, g included.
 func (l *log) load(named time.Time, g *generation, all []*generation) error {
 	file, err := datafile.Open(l.path(named), os.O_RDONLY, 0)
@@ -102,10 +102,10 @@ func (l *log) load(named time.Time, g *generation, all []*generation) error {
 			g.add(f)
 		}
 	}
-	if l.path(g.born) == l.path(named) {
+	if l.path(g.startedAt) == l.path(named) {
 		return nil
 	}
-	return os.Rename(l.path(named), l.path(g.born))
+	return os.Rename(l.path(named), l.path(g.startedAt))
 }
 
 // quarantine renames a file so that it is not read again.
@@ -117,18 +117,18 @@ func (l *log) quarantine(named time.Time, reason error) {
 }
 
 // open opens a generation's file for the writer.
-func (l *log) open(born time.Time) error {
+func (l *log) open(startedAt time.Time) error {
 	if err := l.restoreDir(); err != nil {
 		return err
 	}
-	file, err := openForAppend(l.path(born), l.header)
+	file, err := openForAppend(l.path(startedAt), l.header)
 	if err != nil {
 		return err
 	}
 	if l.file != nil {
 		_ = l.file.Close()
 	}
-	l.file, l.born = file, born
+	l.file, l.startedAt = file, startedAt
 	return l.removeOldest()
 }
 
@@ -143,8 +143,8 @@ func (l *log) restoreDir() error {
 	return writeSecret(l.dir, l.key)
 }
 
-// hasVanished reports whether the open file is no longer at its path.
-func (l *log) hasVanished() bool {
+// isRemoved reports whether the open file is no longer at its path.
+func (l *log) isRemoved() bool {
 	if l.file == nil {
 		return false
 	}

@@ -4,15 +4,15 @@ import "time"
 
 // generation is the set of packets accepted from its start to the next generation's.
 type generation struct {
-	born time.Time
+	startedAt time.Time
 	// latest maps ids to the content that was accepted last. earlier has the packets of
 	// the same ids that were accepted before it, which are rare.
 	latest  table
 	earlier map[fingerprint]struct{}
 }
 
-func newGeneration(born time.Time) *generation {
-	return &generation{born: born}
+func newGeneration(startedAt time.Time) *generation {
+	return &generation{startedAt: startedAt}
 }
 
 // find reports whether the packet is known, and whether its ids are known with other content.

@@ -32,15 +32,15 @@ type log struct {
 	unwritten int        // record bytes that are pending or being written
 
 	// The following fields belong to the writer goroutine.
-	file    *os.File  // nil: none is open
-	born    time.Time // start of the file's generation
-	failing bool      // the last write failed
+	file      *os.File  // nil: none is open
+	startedAt time.Time // start of the file's generation
+	failing   bool      // the last write failed
 }
 
 // section has the pending records of one generation's file.
 type section struct {
-	born    time.Time
-	records []byte
+	startedAt time.Time
+	records   []byte
 }
 
 const dirMode = 0o750
@@ -79,8 +79,8 @@ func makeDir(dir string, logger *slog.Logger) error {
 }
 
 // start starts the writer with the current generation, which may have a file.
-func (l *log) start(born time.Time) {
-	l.pending = []section{{born: born}}
+func (l *log) start(startedAt time.Time) {
+	l.pending = []section{{startedAt: startedAt}}
 	l.writer.Go(l.run)
 }
 
@@ -104,14 +104,14 @@ func (l *log) append(r record) {
 func (l *log) forget(r record) { l.append(r.tombstone()) }
 
 // rotate begins the next generation.
-func (l *log) rotate(born time.Time) {
+func (l *log) rotate(startedAt time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	// File names are ordered even if the clock was set back.
-	if last := l.pending[len(l.pending)-1].born.Round(0); born.Round(0).Before(last) {
-		born = last.Add(time.Millisecond)
+	if last := l.pending[len(l.pending)-1].startedAt.Round(0); startedAt.Round(0).Before(last) {
+		startedAt = last.Add(time.Millisecond)
 	}
-	l.pending = append(l.pending, section{born: born})
+	l.pending = append(l.pending, section{startedAt: startedAt})
 	l.trimLocked()
 	l.writer.Wake()
 }
@@ -154,7 +154,7 @@ func (l *log) await(ctx context.Context) bool {
 
 // writePending writes the pending sections up to the first error.
 func (l *log) writePending() {
-	if l.hasVanished() {
+	if l.isRemoved() {
 		_ = l.file.Close()
 		l.file = nil
 	}
@@ -186,7 +186,7 @@ func (l *log) takePending() []section {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	sections := l.pending
-	l.pending = []section{{born: sections[len(sections)-1].born}}
+	l.pending = []section{{startedAt: sections[len(sections)-1].startedAt}}
 	return sections
 }
 
@@ -203,8 +203,8 @@ func (l *log) requeue(unsaved []section) {
 
 // writeSection writes a section, which then has the records that were not written.
 func (l *log) writeSection(s *section) error {
-	if l.file == nil || !s.born.Equal(l.born) {
-		if err := l.open(s.born); err != nil {
+	if l.file == nil || !s.startedAt.Equal(l.startedAt) {
+		if err := l.open(s.startedAt); err != nil {
 			return err
 		}
 	}

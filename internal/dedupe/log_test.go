@@ -45,7 +45,7 @@ func (b *brittle) stop() {
 	b.Helper()
 	dir := b.config.Dir
 	err := b.log.file.Close()
-	b.log.file, _ = os.Open(b.log.path(b.log.born)) // only to be read
+	b.log.file, _ = os.Open(b.log.path(b.log.startedAt)) // only to be read
 	if err := errors.Join(err, os.Rename(dir, dir+" away"), os.WriteFile(dir, nil, 0o600)); err != nil {
 		b.Fatal(err)
 	}
@@ -115,7 +115,7 @@ func TestRecordsDuringAFailedWrite(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.header = aSecret.header()
-	l.pending = []section{{born: start}}
+	l.pending = []section{{startedAt: start}}
 	l.append(written(numbered(1)))
 	unsaved := l.takePending()
 	l.append(written(numbered(2)))
@@ -124,10 +124,10 @@ func TestRecordsDuringAFailedWrite(t *testing.T) {
 	l.requeue(unsaved)
 	l.writePending()
 	defer l.file.Close() //nolint:errcheck // it is a test's
-	for born, want := range map[time.Time][]record{
+	for startedAt, want := range map[time.Time][]record{
 		start: {l.header, written(numbered(1)), written(numbered(2))}, start.Add(time.Minute): {l.header, written(numbered(3))},
 	} {
-		if content, err := os.ReadFile(l.path(born)); err != nil || !bytes.Equal(content, slices.Concat(bytesOf(want)...)) {
+		if content, err := os.ReadFile(l.path(startedAt)); err != nil || !bytes.Equal(content, slices.Concat(bytesOf(want)...)) {
 			t.Errorf("%x: %v", content, err)
 		}
 	}
@@ -207,10 +207,10 @@ func TestRecordsDuringAHangingWriteAreBounded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.pending = []section{{born: start}}
+	l.pending = []section{{startedAt: start}}
 	fill := func() {
 		for range maxGenerations {
-			l.rotate(l.pending[len(l.pending)-1].born.Add(time.Minute))
+			l.rotate(l.pending[len(l.pending)-1].startedAt.Add(time.Minute))
 			for n := range 100 {
 				l.append(written(numbered(n)))
 			}
@@ -263,8 +263,8 @@ func TestPartialWrite(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	l := &log{dir: t.TempDir(), header: aSecret.header(), file: writer, born: start}
-	s := section{born: start, records: slices.Clone(records)}
+	l := &log{dir: t.TempDir(), header: aSecret.header(), file: writer, startedAt: start}
+	s := section{startedAt: start, records: slices.Clone(records)}
 	if err := l.writeSection(&s); err == nil {
 		t.Fatal("a pipe took all bytes")
 	}

@@ -52,7 +52,7 @@ func runAutoscale(ctx context.Context, config Config, load wave, screen Screen, 
 	defer func() { _ = d.stop(ctx) }() // for error returns before the stop below
 	printFleetHeader(screen.Out, d, config)
 	view := newFleetView(screen, d, fleet)
-	sending := newSurging(config, load, "http://"+d.Addr()+"/ingest", logger)
+	sending := newSurgeLoad(config, load, "http://"+d.Addr()+"/ingest", logger)
 	if err := view.follow(ctx, sending); err != nil {
 		return err
 	}
@@ -69,9 +69,9 @@ func printFleetHeader(out io.Writer, d *system, config Config) {
 	_, _ = fmt.Fprintf(out, "Ingest http://%s/ingest   scale http://%s/v1/scale\n\n", d.Addr(), d.consoleAddr())
 }
 
-// surging sends with emitters: one all the time, others for each surge. It may be used
+// surgeLoad sends with emitters: one all the time, others for each surge. It may be used
 // concurrently.
-type surging struct {
+type surgeLoad struct {
 	config Config
 	load   wave
 	target string
@@ -81,12 +81,12 @@ type surging struct {
 	emitters []*emitter.Emitter
 }
 
-func newSurging(config Config, load wave, target string, logger *slog.Logger) *surging {
-	return &surging{config: config, load: load, target: target, logger: logger}
+func newSurgeLoad(config Config, load wave, target string, logger *slog.Logger) *surgeLoad {
+	return &surgeLoad{config: config, load: load, target: target, logger: logger}
 }
 
 // run sends until the duration is over or ctx ends.
-func (s *surging) run(ctx context.Context) error {
+func (s *surgeLoad) run(ctx context.Context) error {
 	surges, cancel := context.WithCancel(ctx)
 	var sending sync.WaitGroup
 	defer sending.Wait()
@@ -99,7 +99,7 @@ func (s *surging) run(ctx context.Context) error {
 }
 
 // surge sends more for a part of each period.
-func (s *surging) surge(ctx context.Context) error {
+func (s *surgeLoad) surge(ctx context.Context) error {
 	for wait := s.load.low; ; wait = s.load.period - s.load.high {
 		select {
 		case <-time.After(wait):
@@ -113,7 +113,7 @@ func (s *surging) surge(ctx context.Context) error {
 }
 
 // send runs an emitter.
-func (s *surging) send(ctx context.Context, rate float64, duration time.Duration) error {
+func (s *surgeLoad) send(ctx context.Context, rate float64, duration time.Duration) error {
 	config := s.config.emitter(s.target)
 	config.Rate, config.Duration = rate, duration
 	s.mu.Lock()
@@ -131,7 +131,7 @@ func (s *surging) send(ctx context.Context, rate float64, duration time.Duration
 }
 
 // report returns the sums of all emitters, and the latencies of the first.
-func (s *surging) report() (sum emitter.Report) {
+func (s *surgeLoad) report() (sum emitter.Report) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i, one := range s.emitters {
@@ -162,7 +162,7 @@ func newFleetView(screen Screen, d *system, f *fleet) *fleetView {
 }
 
 // follow draws tables while packets are sent.
-func (v *fleetView) follow(ctx context.Context, sending *surging) error {
+func (v *fleetView) follow(ctx context.Context, sending *surgeLoad) error {
 	done := make(chan error, 1)
 	go func() { done <- sending.run(ctx) }()
 	ticker := time.NewTicker(refresh)

@@ -60,7 +60,7 @@ func TestFleet(t *testing.T) {
 	config := DefaultConfig()
 	config.Rate, config.Duration = 2000, 0
 	ctx, end := context.WithCancel(t.Context())
-	sending := newSurging(config, wave{low: time.Hour}, "http://"+d.Addr()+"/ingest", logger)
+	sending := newSurgeLoad(config, wave{low: time.Hour}, "http://"+d.Addr()+"/ingest", logger)
 	done := make(chan error)
 	go func() { done <- sending.run(ctx) }()
 	for _, n := range []int{4, 4, 2, 3, 1} {

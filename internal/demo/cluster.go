@@ -44,7 +44,7 @@ func runCluster(ctx context.Context, config Config, screen Screen, logger *slog.
 	if err != nil {
 		return err
 	}
-	insistent, end := insistence(ctx)
+	interrupted, end := withInterrupt(ctx)
 	defer end() // after the rest: further interrupts keep nothing from being removed
 	folder, err := os.MkdirTemp("", "logstreamer-demo-")
 	if err != nil {
@@ -57,27 +57,27 @@ func runCluster(ctx context.Context, config Config, screen Screen, logger *slog.
 		return err
 	}
 	c.printHeader(ctx)
-	reports, err := c.send(ctx, insistent)
+	reports, err := c.send(ctx, interrupted)
 	if err != nil {
 		return err
 	}
-	c.settle(insistent, reports)
-	return printClusterLedger(screen.Out, c.ledger(insistent, reports))
+	c.settle(interrupted, reports)
+	return printClusterLedger(screen.Out, c.ledger(interrupted, reports))
 }
 
-// insistence returns a context that ends with the first interrupt after the end of ctx.
-func insistence(ctx context.Context) (context.Context, func()) {
-	insistent, cancel := context.WithCancel(context.WithoutCancel(ctx))
+// withInterrupt returns a context that ends with the first interrupt after the end of ctx.
+func withInterrupt(ctx context.Context) (context.Context, func()) {
+	interrupted, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	signals := make(chan os.Signal, 1)
 	stop := context.AfterFunc(ctx, func() { signal.Notify(signals, os.Interrupt, syscall.SIGTERM) })
 	go func() {
 		select {
 		case <-signals:
 			cancel()
-		case <-insistent.Done():
+		case <-interrupted.Done():
 		}
 	}()
-	return insistent, func() {
+	return interrupted, func() {
 		stop()
 		signal.Stop(signals)
 		cancel()
@@ -183,11 +183,11 @@ func (c *cluster) printHeader(ctx context.Context) {
 	out := c.view.screen.Out
 	_, _ = fmt.Fprintf(out, "Sending %s messages a packet, %g packets a second, from %d emitters to\n", c.config.PacketSize, c.config.Rate, clusterEmitters)
 	_, _ = fmt.Fprintf(out, "%d distributors, processes of their own that share the streams of a NATS server:\n", len(c.distributors))
-	homes := c.homes(func(*clusterDistributor) bool { return true })
+	emitters := c.emittersByDistributor(func(*clusterDistributor) bool { return true })
 	table := tabwriter.NewWriter(out, 0, 0, 1, ' ', 0)
 	_, _ = fmt.Fprintln(table, "  DISTRIBUTOR\tEMITTERS\tINGEST\tCONSOLE")
 	for i, d := range c.distributors {
-		_, _ = fmt.Fprintf(table, "  %s\t%d\t%s\t%s\n", d.name, homes[i], d.url("/ingest"), d.adminURL("/"))
+		_, _ = fmt.Fprintf(table, "  %s\t%d\t%s\t%s\n", d.name, emitters[i], d.url("/ingest"), d.adminURL("/"))
 	}
 	_ = table.Flush() // the demo continues without its output
 	if url := c.distributors[0].adminURL("/v1/cluster"); get(ctx, url, nil) == nil {
@@ -196,8 +196,8 @@ func (c *cluster) printHeader(ctx context.Context) {
 	_, _ = fmt.Fprintln(out)
 }
 
-// homes counts for each distributor the emitters that it is first for among those that are up.
-func (c *cluster) homes(up func(*clusterDistributor) bool) []int {
+// emittersByDistributor counts for each distributor the emitters that it is first for among those that are up.
+func (c *cluster) emittersByDistributor(up func(*clusterDistributor) bool) []int {
 	counts := make([]int, len(c.distributors))
 	var nodes []rendezvous.Node
 	for _, d := range c.distributors {
@@ -216,7 +216,7 @@ func (c *cluster) homes(up func(*clusterDistributor) bool) []int {
 }
 
 // send runs the emitters to their end, draws tables, and kills a distributor for a while.
-func (c *cluster) send(ctx, insistent context.Context) ([]emitter.Report, error) {
+func (c *cluster) send(ctx, interrupted context.Context) ([]emitter.Report, error) {
 	reports, errs := make([]emitter.Report, len(c.emitters)), make([]error, len(c.emitters))
 	sent := make(chan struct{})
 	go func() {
@@ -243,7 +243,7 @@ func (c *cluster) send(ctx, insistent context.Context) ([]emitter.Report, error)
 			if !c.config.Console && endsSoon(c.view.start, c.config.Duration) {
 				continue // the last table is drawn after the delivery of everything
 			}
-			c.look(insistent)
+			c.look(interrupted)
 			c.view.show(c.table(c.snapshots))
 		case <-kill:
 			victim.kill()

@@ -61,7 +61,7 @@ func (c *cluster) counts(sum emitter.Report) string {
 func (c *cluster) writeDistributors(out *bytes.Buffer) {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	_, _ = fmt.Fprintln(table, "DISTRIBUTOR\tSTATE\tEMITTERS\tACCEPTED/S\tDELIVERED/S\tHOLDS\t")
-	homes := c.homes(func(d *clusterDistributor) bool { return d.up })
+	homes := c.emittersByDistributor(func(d *clusterDistributor) bool { return d.up })
 	for i, d := range c.distributors {
 		if !d.up {
 			_, _ = fmt.Fprintf(table, "%s\t%s\t%d\t–\t–\t–\t\n", d.name, d.state(), homes[i])

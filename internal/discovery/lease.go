@@ -112,7 +112,7 @@ func (l *Leases) Renew(lease Lease) (renewed Lease, ok bool) {
 		return Lease{}, false
 	}
 	l.leases[lease.ID] = lease
-	return l.weighedLocked(lease), true
+	return l.withGroupWeightLocked(lease), true
 }
 
 // Remove ends a lease, and reports whether there was one.
@@ -152,7 +152,7 @@ func (l *Leases) Get(id string) (lease Lease, known bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	lease, known = l.leases[id]
-	return l.weighedLocked(lease), known
+	return l.withGroupWeightLocked(lease), known
 }
 
 // All returns the leases in the order of their ids.
@@ -161,13 +161,13 @@ func (l *Leases) All() []Lease {
 	defer l.mu.Unlock()
 	all := slices.SortedFunc(maps.Values(l.leases), func(a, b Lease) int { return cmp.Compare(a.ID, b.ID) })
 	for i, one := range all {
-		all[i] = l.weighedLocked(one)
+		all[i] = l.withGroupWeightLocked(one)
 	}
 	return all
 }
 
-// weighedLocked returns a lease with the weight that counts.
-func (l *Leases) weighedLocked(lease Lease) Lease {
+// withGroupWeightLocked returns a lease with the weight that counts.
+func (l *Leases) withGroupWeightLocked(lease Lease) Lease {
 	lease.GroupWeight = lease.Weight
 	if lease.Group != "" {
 		lease.GroupWeight = l.weights[lease.Group]

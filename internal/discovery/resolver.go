@@ -95,15 +95,15 @@ func (r *Resolver) Resolve(ctx context.Context, g Group, known []Member) (Respon
 	})
 	members = slices.CompactFunc(members, func(a, b Member) bool { return a.Host == b.Host && a.Port == b.Port })
 	taken := min(len(members), maxMembers)
-	response := Response{Members: parted(members[:taken]), Beyond: len(members) - taken, TTL: min(max(found.ttl, minTTL), maxTTL)}
+	response := Response{Members: normalizeParts(members[:taken]), Beyond: len(members) - taken, TTL: min(max(found.ttl, minTTL), maxTTL)}
 	if found.incomplete != nil {
 		response.TTL, response.Incomplete = minTTL, fmt.Errorf("%s: %w", g.Name, found.incomplete)
 	}
 	return response, nil
 }
 
-// parted makes the parts sum to 1.
-func parted(members []Member) []Member {
+// normalizeParts makes the parts sum to 1.
+func normalizeParts(members []Member) []Member {
 	sum := 0.0
 	for _, m := range members {
 		sum += m.Part

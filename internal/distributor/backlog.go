@@ -44,7 +44,7 @@ func (d *Distributor) Backlog(top int) Backlog {
 	var emitters backlog.Emitters
 	d.journal.Sample(backlog.SamplePackets, emitters.Add)
 	d.router.Sample(backlog.SamplePackets, emitters.Add)
-	analyzers := d.roster.Load().all()
+	analyzers := d.analyzers.Load().all()
 	for _, a := range analyzers {
 		queued, inFlight := a.Volumes()
 		b.Analyzers = append(b.Analyzers, AnalyzerBacklog{a.ID(), queued, inFlight})
@@ -72,7 +72,7 @@ func (d *Distributor) oldest() time.Time {
 		}
 	}
 	consider(d.router.Oldest())
-	for _, a := range d.roster.Load().all() {
+	for _, a := range d.analyzers.Load().all() {
 		consider(a.Oldest())
 	}
 	return oldest

@@ -195,7 +195,7 @@ func TestProofOfAGroup(t *testing.T) {
 	s.groupLeaves("pool")
 	s.configMu.Unlock()
 	one := DrainProof{Delivered: 1}
-	if _, ended := s.groupLeft("pool", one); ended { // the other member has left the roster, too
+	if _, ended := s.groupLeft("pool", one); ended { // the other member has left, too
 		t.Error("the group has left before its last member")
 	}
 	if whole, ended := s.groupLeft("pool", one); !ended || whole.Delivered != 2 || len(s.leavingGroups) != 0 {

@@ -46,7 +46,7 @@ import (
 // Distributor is a distributor. It is used once: New, Start, Stop.
 type Distributor struct {
 	config   atomic.Pointer[Config]
-	configMu sync.Mutex // guards stopped, and changes of config and roster
+	configMu sync.Mutex // guards stopped, and changes of config and analyzers
 	stopped  bool       // no change of the configuration is accepted
 	stores   bool       // see Stores
 	// clusterSize is the number of distributors, 0 before it is known; written with configMu.
@@ -69,7 +69,7 @@ type Distributor struct {
 
 	upstreamMetrics   *upstream.Metrics
 	deadLetterMetrics *deadletter.Metrics
-	roster            atomic.Pointer[roster]
+	analyzers         atomic.Pointer[analyzerSet]
 	departing         sync.WaitGroup  // of analyzers that leave
 	departCtx         context.Context // ends when the distributor stops
 	stopDeparting     context.CancelFunc
@@ -216,7 +216,7 @@ func (d *Distributor) wireAnalyzers(config Config) (err error) {
 	if d.upstreamMetrics, err = upstream.NewMetrics(d.registry); err != nil {
 		return err
 	}
-	d.roster.Store(new(roster))
+	d.analyzers.Store(new(analyzerSet))
 	d.leases = discovery.NewLeases()
 	d.discovery = discovery.NewWatcher(discovery.NewResolver(config.NameServer), d.rediscover)
 	d.resolve(d.departCtx, config, 2*time.Second)
@@ -453,8 +453,8 @@ func (d *Distributor) eligible() int {
 	return eligible
 }
 
-// takenOut returns the number of analyzers in a state other than ready.
-func (d *Distributor) takenOut() int {
+// notReady returns the number of analyzers in a state other than ready.
+func (d *Distributor) notReady() int {
 	count := 0
 	for _, a := range d.present() {
 		if a.target.State != StateReady {

@@ -144,15 +144,15 @@ func (d *Distributor) proveDrain(a *upstream.Upstream) (DrainProof, error) {
 	return proof, nil
 }
 
-// leaver is an analyzer that is no longer part of the configuration and delivers the packets that
+// departingAnalyzer is an analyzer that is no longer part of the configuration and delivers the packets that
 // it holds.
-type leaver struct {
+type departingAnalyzer struct {
 	running
 	deadline atomic.Pointer[time.Time]
 }
 
-func newLeaver(a running, deadline time.Time) *leaver {
-	l := &leaver{running: a}
+func newDepartingAnalyzer(a running, deadline time.Time) *departingAnalyzer {
+	l := &departingAnalyzer{running: a}
 	l.deadline.Store(&deadline)
 	return l
 }
@@ -161,7 +161,7 @@ func newLeaver(a running, deadline time.Time) *leaver {
 // may be called concurrently.
 func (d *Distributor) SetDrainDeadline(id string, deadline time.Time) error {
 	found := false
-	for _, l := range d.roster.Load().leaving {
+	for _, l := range d.analyzers.Load().leaving {
 		if l.ID() == id || l.group == id {
 			l.deadline.Store(&deadline)
 			found = true
@@ -180,13 +180,13 @@ func (d *Distributor) OnRemoved(f func(id, url string, proof DrainProof)) { d.on
 
 // removeDrained waits until a leaver holds no packet, stops it and removes it. When the distributor stops,
 // the packets of the leaver are rerouted.
-func (d *Distributor) removeDrained(l *leaver) {
+func (d *Distributor) removeDrained(l *departingAnalyzer) {
 	_, _ = d.awaitEmpty(d.departCtx, l.Upstream, func() time.Time { return *l.deadline.Load() })
 	l.Stop()
 	proof, _ := d.proveDrain(l.Upstream)
 	d.configMu.Lock()
-	now := d.roster.Load()
-	d.roster.Store(&roster{now.present, slices.DeleteFunc(slices.Clone(now.leaving), func(one *leaver) bool { return one == l })})
+	now := d.analyzers.Load()
+	d.analyzers.Store(&analyzerSet{now.present, slices.DeleteFunc(slices.Clone(now.leaving), func(one *departingAnalyzer) bool { return one == l })})
 	d.configMu.Unlock()
 	d.upstreamMetrics.Remove(l.Upstream)
 	d.forgetMetrics(d.router.Forget(l.Upstream)...)

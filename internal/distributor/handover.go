@@ -157,7 +157,7 @@ func (d *Distributor) flush(ctx context.Context) {
 // bound returns the volume that analyzers hold.
 func (d *Distributor) bound() packet.Volume {
 	var bound packet.Volume
-	for _, a := range d.roster.Load().all() {
+	for _, a := range d.analyzers.Load().all() {
 		queued, inFlight := a.Volumes()
 		bound = bound.Plus(queued).Plus(inFlight)
 	}

@@ -106,12 +106,12 @@ func (s *snapshots) analyzer(a AnalyzerStatus, now time.Time) history.Group {
 			{Name: "in_flight_packets", Value: float64(a.InFlight.Packets)},
 			{Name: "pace_messages_per_s", Value: a.Pace},
 			{Name: "latency_p99_s", Value: a.LatencyP99.Seconds()},
-			{Name: "healthy", Value: oneIf(a.Healthy)},
+			{Name: "healthy", Value: boolToFloat(a.Healthy)},
 		},
 	}
 }
 
-func oneIf(applies bool) float64 {
+func boolToFloat(applies bool) float64 {
 	if applies {
 		return 1
 	}

@@ -92,7 +92,7 @@ func TestPlanKeepsUnchangedAnalyzers(t *testing.T) {
 			if len(before)+len(c.joining) != len(c.present)+len(c.leaving) {
 				t.Fatal("the numbers do not add up: ", fmt.Sprint(len(before), len(c.joining), len(c.present), len(c.leaving)))
 			}
-			d.roster.Store(&roster{present: c.present})
+			d.analyzers.Store(&analyzerSet{present: c.present})
 		}
 	})
 }
@@ -107,7 +107,7 @@ func bareDistributor(t *rapid.T) *Distributor {
 	if d.credentials, err = loadCredentials(DefaultConfig(), d.logger, nil); err != nil {
 		t.Fatal(err)
 	}
-	d.roster.Store(new(roster))
+	d.analyzers.Store(new(analyzerSet))
 	return d
 }
 
@@ -124,11 +124,11 @@ func TestOriginsAreForAnalyzersOfOTLP(t *testing.T) {
 		"": false, "http://a otlp.example": false, "http://a loki+http://b": false, "http://a otlp+http://b": true, "otlp+https://b": true,
 	} {
 		d := new(Distributor)
-		r := new(roster)
+		r := new(analyzerSet)
 		for url := range strings.FieldsSeq(urls) {
 			r.present = append(r.present, running{target: Target{URL: url}})
 		}
-		d.roster.Store(r)
+		d.analyzers.Store(r)
 		if d.sendsOTLP() != want {
 			t.Errorf("%q: %t", urls, !want)
 		}

@@ -32,7 +32,7 @@ func (d *Distributor) register() error {
 	counter("distributor_total_messages_total", "Messages of packets accepted.", func() float64 { _, messages := accepted(); return messages })
 	gauge("distributor_healthy_analyzers", "Analyzers in state ready whose breaker is not open.", func() float64 { return float64(d.eligible()) })
 	gauge("distributor_total_analyzers", "Analyzers configured.", func() float64 { return float64(len(d.present())) })
-	gauge("distributor_taken_out_analyzers", "Analyzers that are drained or in maintenance, by an operator or the configuration.", func() float64 { return float64(d.takenOut()) })
+	gauge("distributor_taken_out_analyzers", "Analyzers that are drained or in maintenance, by an operator or the configuration.", func() float64 { return float64(d.notReady()) })
 	gauge("distributor_cluster_distributors", "Live distributors that share the journal, this one included.", func() float64 { return float64(d.ClusterSize()) })
 	gauge("distributor_unaccounted_messages",
 		"Accepted messages that are neither delivered, dead-lettered, queued nor in flight; must be 0.",

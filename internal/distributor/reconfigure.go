@@ -117,7 +117,7 @@ func requireRestart(current, next Config) error {
 type change struct {
 	present []running // including those that join
 	joining []running
-	leaving []*leaver                          // analyzers that are no longer present
+	leaving []*departingAnalyzer               // analyzers that are no longer present
 	clients map[*clientTLS]*certificate.Client // settings of analyzers that stay
 	files   prepared                           // of the ingest port
 }
@@ -156,7 +156,7 @@ func (d *Distributor) plan(next Config) (c change, err error) {
 		c.present, c.joining = append(c.present, created), append(c.joining, created)
 	}
 	for _, a := range left {
-		c.leaving = append(c.leaving, newLeaver(a, time.Now().Add(next.DrainTimeout)))
+		c.leaving = append(c.leaving, newDepartingAnalyzer(a, time.Now().Add(next.DrainTimeout)))
 	}
 	return c, nil
 }
@@ -185,7 +185,7 @@ func (d *Distributor) discard(c change, started <-chan struct{}) {
 	})
 }
 
-// apply applies a configuration, which cannot fail. The roster changes before the router, so that
+// apply applies a configuration, which cannot fail. The set of analyzers changes before the router, so that
 // all packets are accounted for at any time.
 func (d *Distributor) apply(next Config, c change) {
 	d.config.Store(&next)
@@ -204,7 +204,7 @@ func (d *Distributor) apply(next Config, c change) {
 		d.deadLetterMetrics.Add(a.ID())
 	}
 	d.credentials.keep(next)
-	d.roster.Store(&roster{c.present, append(slices.Clone(d.roster.Load().leaving), c.leaving...)})
+	d.analyzers.Store(&analyzerSet{c.present, append(slices.Clone(d.analyzers.Load().leaving), c.leaving...)})
 	if err := d.router.Configure(routing(next, c.present)); err != nil {
 		d.logger.Error("the analyzers could not be changed", "error", err) // impossible: next is valid
 	}

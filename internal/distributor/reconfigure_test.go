@@ -14,7 +14,7 @@ import (
 func TestReconfigureAllOrNothing(t *testing.T) {
 	_, targets := threeScripted(t)
 	s := startSystem(t, quick(t, targets...))
-	before, roster := s.Config(), s.roster.Load()
+	before, analyzers := s.Config(), s.analyzers.Load()
 	for _, test := range []struct {
 		change func(*Config)
 		text   string
@@ -39,7 +39,7 @@ func TestReconfigureAllOrNothing(t *testing.T) {
 			t.Errorf("%v is %+v", err, restart)
 		}
 	}
-	if changes := config.Diff(before, s.Config()); len(changes) > 0 || s.roster.Load() != roster || s.router.Stats().Members[0].Target != 0.5 {
+	if changes := config.Diff(before, s.Config()); len(changes) > 0 || s.analyzers.Load() != analyzers || s.router.Stats().Members[0].Target != 0.5 {
 		t.Errorf("a refused configuration changed %v", changes)
 	}
 }

@@ -32,7 +32,7 @@ const (
 
 // sample updates the state with the refusals since the last sample.
 func (r *refusals) sample(d *Distributor, now time.Time) {
-	capacity, disk := d.intake.WaitsGiven()
+	capacity, disk := d.intake.MaxRetryAfters()
 	if r.failure = d.journal.CheckCapacity(0); !errors.Is(r.failure, journal.ErrUnwritable) {
 		r.failure = nil
 	}

@@ -101,7 +101,7 @@ func steadySystem(t *testing.T, j journal.Journal, capacity int) *Distributor {
 	config := DefaultConfig()
 	d.config.Store(&config)
 	d.leases = discovery.NewLeases()
-	d.roster.Store(new(roster))
+	d.analyzers.Store(new(analyzerSet))
 	if err := d.router.Configure(router.Settings{Members: []router.Member{{Analyzer: analyzer, Weight: 1}}}); err != nil {
 		t.Fatal(err)
 	}

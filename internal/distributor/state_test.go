@@ -50,7 +50,7 @@ func (e *transitions) lines() []string {
 func watch(t *testing.T, d *Distributor, healthy bool) *transitions {
 	t.Helper()
 	one, log := newAnalyzer(t, "one"), new(transitions)
-	d.roster.Store(&roster{present: []running{{Upstream: one, target: Target{ID: "one", State: StateReady}}}})
+	d.analyzers.Store(&analyzerSet{present: []running{{Upstream: one, target: Target{ID: "one", State: StateReady}}}})
 	d.logger = slog.New(slog.NewTextHandler(log, nil))
 	d.watcher = newWatcher(d)
 	watching, stop := context.WithCancel(t.Context())

@@ -78,14 +78,14 @@ func (d *Distributor) Status() Status {
 // ledger is a Status in which the analyzers have only their volumes.
 type ledger struct {
 	Status
-	roster  *roster
-	members []router.MemberStats
+	analyzers *analyzerSet
+	members   []router.MemberStats
 }
 
 // sample reads each component once, as fast as possible: packets move meanwhile.
 func (d *Distributor) sample() ledger {
-	stats, routed, now := d.journal.Stats(), d.router.Stats(), d.roster.Load()
-	l := ledger{roster: now, members: routed.Members, Status: Status{
+	stats, routed, now := d.journal.Stats(), d.router.Stats(), d.analyzers.Load()
+	l := ledger{analyzers: now, members: routed.Members, Status: Status{
 		Accepted:     stats.Accepted,
 		Delivered:    routed.Delivered,
 		DeadLettered: routed.DeadLettered,
@@ -121,14 +121,14 @@ func (d *Distributor) describe(l ledger) Status {
 	for _, m := range l.members {
 		members[m.ID] = m
 	}
-	for i, a := range l.roster.present {
+	for i, a := range l.analyzers.present {
 		l.Analyzers[i].MemberStats = members[a.ID()]
 		l.Analyzers[i].describe(a, now)
 		if lease, known := d.leases.Get(a.ID()); known && a.registered {
 			l.Analyzers[i].Lease = &lease
 		}
 	}
-	for i, leaver := range l.roster.leaving {
+	for i, leaver := range l.analyzers.leaving {
 		l.Leaving[i].describe(leaver.running, now)
 	}
 	l.Rates = *d.watcher.rates.last.Load()

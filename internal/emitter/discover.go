@@ -53,7 +53,7 @@ func (s *followSource) discover(now time.Time) {
 		case named[t]:
 			t.gone = time.Time{}
 		case t.gone.IsZero():
-			t.gone, t.lookAt = now, laterOf(now, t.grown.Add(recordWait))
+			t.gone, t.nextPoll = now, laterOf(now, t.grown.Add(recordWait))
 		}
 	}
 }

@@ -38,7 +38,7 @@ type followSource struct {
 	checkpoint string   // path; empty: none
 	lock       *os.File // unless nil, keeps other processes from the checkpoint
 	runID      string
-	cutter     cutter
+	cutter     packetizer
 	sizes      *Sizes
 
 	tails    []*tail
@@ -67,7 +67,7 @@ func newFollowSource(config Config, firstLine *regexp.Regexp, envelope *envelope
 	}
 	s := &followSource{
 		logger: logger, patterns: patterns, checkpoint: config.Checkpoint, runID: envelope.runID, sizes: sizes,
-		cutter: cutter{newFileSource(nil, parser{}, firstLine, envelope, sizes)},
+		cutter: packetizer{newFileSource(nil, parser{}, firstLine, envelope, sizes)},
 	}
 	if s.checkpoint != "" {
 		if err := s.openCheckpoint(); err != nil {
@@ -163,7 +163,7 @@ func (s *followSource) next(ctx context.Context, p *outgoing) error {
 		if len(s.ready) > 0 {
 			continue
 		}
-		wait := s.untilNextLook(now)
+		wait := s.untilNextPoll(now)
 		if !worker.Sleep(ctx, wait) {
 			continue
 		}
@@ -198,12 +198,12 @@ func (s *followSource) readRest(p *outgoing) {
 	}
 }
 
-// untilNextLook returns the time until the next check of a file.
-func (s *followSource) untilNextLook(now time.Time) time.Duration {
+// untilNextPoll returns the time until the next check of a file.
+func (s *followSource) untilNextPoll(now time.Time) time.Duration {
 	wait := pollInterval
 	for _, t := range s.tails {
-		if !t.lookAt.IsZero() {
-			wait = min(wait, max(t.lookAt.Sub(now), time.Millisecond))
+		if !t.nextPoll.IsZero() {
+			wait = min(wait, max(t.nextPoll.Sub(now), time.Millisecond))
 		}
 	}
 	return wait
@@ -223,7 +223,7 @@ func (s *followSource) collect(now time.Time) {
 	}
 	for _, t := range changed {
 		for range maxPacketsPerFile {
-			p := s.cut(t, now, s.howFar(t, now))
+			p := s.cut(t, now, s.flushMode(t, now))
 			if p == nil {
 				break
 			}
@@ -265,7 +265,7 @@ func (s *followSource) note(t *tail, now time.Time, failure error) {
 		s.logger.Info("a file can be read again", "file", t.state.Path)
 	}
 	if t.failing = failure != nil; t.failing {
-		t.lookAt = now.Add(pollInterval)
+		t.nextPoll = now.Add(pollInterval)
 	}
 }
 
@@ -282,7 +282,7 @@ func (s *followSource) look(now time.Time) (changed []*tail) {
 	for _, t := range s.tails {
 		if s.refresh(t, now) {
 			changed = append(changed, t)
-			t.lookAt = now // until it is read
+			t.nextPoll = now // until it is read
 		}
 	}
 	return changed
@@ -328,7 +328,7 @@ func (s *followSource) refresh(t *tail, now time.Time) bool {
 		}
 		return true
 	}
-	return !t.lookAt.IsZero() && !t.lookAt.After(now)
+	return !t.nextPoll.IsZero() && !t.nextPoll.After(now)
 }
 
 // restart follows a truncated file from its beginning. It reads the lines that were not read before
@@ -336,7 +336,7 @@ func (s *followSource) refresh(t *tail, now time.Time) bool {
 func (s *followSource) restart(t *tail, now time.Time) {
 	old := t.state
 	t.state = &fileState{Path: old.Path, identity: old.identity, ID: s.nextID()}
-	t.size, t.seen, t.lookAt, t.waiting, t.grown = 0, 0, now, time.Time{}, now
+	t.size, t.seen, t.nextPoll, t.waiting, t.grown = 0, 0, now, time.Time{}, now
 	s.unsaved = true
 	file, info, id, found := s.relocate(old)
 	if !found {
@@ -348,8 +348,8 @@ func (s *followSource) restart(t *tail, now time.Time) {
 	s.follow(old, file, info, now)
 }
 
-// howFar returns which unfinished lines at the end of a file become part of a packet.
-func (s *followSource) howFar(t *tail, now time.Time) flush {
+// flushMode returns which unfinished lines at the end of a file become part of a packet.
+func (s *followSource) flushMode(t *tail, now time.Time) flush {
 	switch {
 	case now.Sub(t.grown) < recordWait:
 		return completeRecords
@@ -362,7 +362,7 @@ func (s *followSource) howFar(t *tail, now time.Time) flush {
 
 // cut makes the next packet of a file, or returns nil.
 func (s *followSource) cut(t *tail, now time.Time, how flush) *outgoing {
-	t.lookAt = time.Time{}
+	t.nextPoll = time.Time{}
 	if t.size == 0 {
 		t.size = s.sizes.Next()
 	}
@@ -371,12 +371,12 @@ func (s *followSource) cut(t *tail, now time.Time, how flush) *outgoing {
 	next, full, failure := s.cutter.cut(t, made, t.limit(), t.size, how, p)
 	defer func() { s.note(t, now, failure) }()
 	if next.Offset == t.state.Offset && next.MidLine == t.state.MidLine || !full && !s.isDue(t, now, how, p) {
-		if t.lookAt.IsZero() && how == completeRecords {
-			t.lookAt = t.grown.Add(recordWait)
+		if t.nextPoll.IsZero() && how == completeRecords {
+			t.nextPoll = t.grown.Add(recordWait)
 		}
 		return nil
 	}
-	t.state.position, t.size, t.waiting, t.lookAt = next, 0, time.Time{}, now // there may be more
+	t.state.position, t.size, t.waiting, t.nextPoll = next, 0, time.Time{}, now // there may be more
 	s.unsaved = true
 	if len(p.body) > 0 {
 		p.span = made
@@ -399,7 +399,7 @@ func (s *followSource) isDue(t *tail, now time.Time, how flush, p *outgoing) boo
 	}
 	due := t.waiting.Add(flushAfter)
 	if due.After(now) {
-		t.lookAt = due
+		t.nextPoll = due
 		return false
 	}
 	return true

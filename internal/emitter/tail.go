@@ -27,11 +27,11 @@ type tail struct {
 	parser parser
 	// size is the number of messages of the next packet, 0 until it is drawn.
 	size int
-	// seen is the file's size at the latest read, and lookAt the time at which the file is read
+	// seen is the file's size at the latest read, and nextPoll the time at which the file is read
 	// again even if it has not grown: zero is never.
 	seen     int64
 	modified time.Time // the file's state at the latest read
-	lookAt   time.Time
+	nextPoll time.Time
 	failing  bool // the file could not be read further
 	// waiting is the time since which complete lines have waited for more, grown the time at which
 	// the file grew last, and gone the time since which no path names the file; zero otherwise.
@@ -88,15 +88,15 @@ const (
 // maxSpan bounds the bytes of a file that are read for one packet.
 const maxSpan = 32 << 20
 
-// cutter makes packets of spans. Not for concurrent use.
-type cutter struct {
+// packetizer makes packets of spans. Not for concurrent use.
+type packetizer struct {
 	lines *fileSource // its input is set for each packet
 }
 
 // cut fills p with a packet of at most size messages that begins at s, of the bytes up to limit,
 // and sets s.End. It returns the position after the packet, which is that of s if there is no
 // packet, whether the packet is full, and the reason why the file could not be read up to limit.
-func (c cutter) cut(t *tail, s *span, limit int64, size int, how flush, p *outgoing) (next position, full bool, failure error) {
+func (c packetizer) cut(t *tail, s *span, limit int64, size int, how flush, p *outgoing) (next position, full bool, failure error) {
 	l := c.lines
 	in := newSection(t.file, s.Offset, limit, errNoData)
 	if how == everything {
@@ -125,7 +125,7 @@ func (c cutter) cut(t *tail, s *span, limit int64, size int, how flush, p *outgo
 }
 
 // fill adds records to p until it is full or there are no more.
-func (c cutter) fill(size int, how flush, p *outgoing) (full bool) {
+func (c packetizer) fill(size int, how flush, p *outgoing) (full bool) {
 	l := c.lines
 	for p.messages < size && len(p.body) < flushBytes && l.records.end < maxSpan {
 		before := l.records.end

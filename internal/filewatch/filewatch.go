@@ -35,11 +35,11 @@ type Watcher struct {
 	failures *prometheus.CounterVec
 
 	mu    sync.Mutex // guards files and what look changes
-	files []looker
+	files []watchedFile
 }
 
-// looker is a *File.
-type looker interface {
+// watchedFile is a *File.
+type watchedFile interface {
 	stage() (use func(), err error)
 	isAmong(paths []string) bool
 }
@@ -151,7 +151,7 @@ func (f *File[T]) Value() T { return *f.value.Load() }
 func (f *File[T]) Close() {
 	f.watcher.mu.Lock()
 	defer f.watcher.mu.Unlock()
-	f.watcher.files = slices.DeleteFunc(f.watcher.files, func(other looker) bool { return other == looker(f) })
+	f.watcher.files = slices.DeleteFunc(f.watcher.files, func(other watchedFile) bool { return other == watchedFile(f) })
 }
 
 // isAmong reports whether all files have one of the paths.

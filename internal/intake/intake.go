@@ -97,7 +97,7 @@ type Intake struct {
 	principals *ratelimit.Limiter // of principals with a rate
 
 	refusedEmitters *refusedEmitters
-	// the longest waits returned by RetryAfter, see WaitsGiven
+	// the longest waits returned by RetryAfter, see MaxRetryAfters
 	capacityWait, diskWait maxWait
 
 	draining atomic.Bool

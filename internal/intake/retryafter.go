@@ -32,9 +32,9 @@ func seconds(wait time.Duration) int {
 	return int(max((wait+time.Second-1)/time.Second, 1))
 }
 
-// WaitsGiven returns the longest waits that RetryAfter has returned since the last call: for lack
+// MaxRetryAfters returns the longest waits that RetryAfter has returned since the last call: for lack
 // of capacity, and because the journal could not be written. 0 means that it has returned none.
-func (i *Intake) WaitsGiven() (capacity, disk time.Duration) {
+func (i *Intake) MaxRetryAfters() (capacity, disk time.Duration) {
 	return i.capacityWait.take(), i.diskWait.take()
 }
 

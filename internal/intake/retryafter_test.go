@@ -29,11 +29,11 @@ func TestOtherWaitsAreNotForCapacity(t *testing.T) {
 	for _, reason := range []Reason{NoAnalyzer, Draining, RateLimited} {
 		i.RetryAfter(reason)
 	}
-	if capacity, disk := i.WaitsGiven(); capacity+disk > 0 {
+	if capacity, disk := i.MaxRetryAfters(); capacity+disk > 0 {
 		t.Errorf("%v and %v", capacity, disk)
 	}
 	i.RetryAfter(Shed)
-	if capacity, _ := i.WaitsGiven(); capacity == 0 {
+	if capacity, _ := i.MaxRetryAfters(); capacity == 0 {
 		t.Error("a shed packet does not count as refused for lack of capacity")
 	}
 }

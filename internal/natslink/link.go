@@ -41,8 +41,8 @@ type Link struct {
 	lastErr  string     // logged
 }
 
-// UsualMaxPayload is the maximum message of a NATS server, until the server announces its own.
-const UsualMaxPayload = 1 << 20
+// DefaultMaxPayload is the maximum message of a NATS server, until the server announces its own.
+const DefaultMaxPayload = 1 << 20
 
 // APITimeout bounds one request to the API of JetStream.
 const APITimeout = 2 * time.Second
@@ -52,7 +52,7 @@ const APITimeout = 2 * time.Second
 // could not be opened at any server.
 func Connect(c Config, name string, logger *slog.Logger, changed func(up bool, cause error)) (*Link, error) {
 	l := &Link{closed: make(chan struct{})}
-	l.maxPayload.Store(UsualMaxPayload)
+	l.maxPayload.Store(DefaultMaxPayload)
 	options := []nats.Option{
 		nats.Name("logstreamer " + name), nats.Timeout(ConnectTimeout), nats.PingInterval(pingInterval), nats.MaxPingsOutstanding(maxPings),
 		nats.MaxReconnects(-1), nats.ReconnectBufSize(-1), nats.CustomReconnectDelay(reconnectDelay), nats.FlusherTimeout(writeTimeout),
@@ -66,7 +66,7 @@ func Connect(c Config, name string, logger *slog.Logger, changed func(up bool, c
 	}
 	options = append(options, c.Options()...)
 	conn, err := nats.Connect(string(c.Servers), options...)
-	if err != nil && mayPass(err) {
+	if err != nil && isTemporary(err) {
 		conn, err = nats.Connect(string(c.Servers), append(options, nats.RetryOnFailedConnect(true))...)
 	}
 	if err != nil {
@@ -81,8 +81,8 @@ func Connect(c Config, name string, logger *slog.Logger, changed func(up bool, c
 	return l, nil
 }
 
-// mayPass reports whether a server may be reached later, with the same settings.
-func mayPass(err error) bool {
+// isTemporary reports whether a server may be reached later, with the same settings.
+func isTemporary(err error) bool {
 	var unknown x509.UnknownAuthorityError
 	var hostname x509.HostnameError
 	return !errors.Is(err, nats.ErrAuthorization) && !errors.Is(err, nats.ErrSecureConnRequired) && !errors.Is(err, nats.ErrSecureConnWanted) &&

@@ -117,7 +117,7 @@ func (r *Reader) packet(at int) {
 			r.PacketID, end = r.text(value)
 		case r.Is(name, "messages"):
 			r.messages = r.space(value + 1)
-			if !r.mattersFrom(value) {
+			if !r.mayHaveMembersFrom(value) {
 				return
 			}
 			end = r.value(value, depthInPacket)
@@ -138,9 +138,9 @@ func (r *Reader) packet(at int) {
 
 var quotedResource, quotedScopes, escapedASCII = []byte(`resource"`), []byte(`scopes"`), []byte(`\u00`)
 
-// mattersFrom reports whether members that packet reads may follow the messages, which begin at the
+// mayHaveMembersFrom reports whether members that packet reads may follow the messages, which begin at the
 // offset. It searches for few bytes, the rarest ones first.
-func (r *Reader) mattersFrom(at int) bool {
+func (r *Reader) mayHaveMembersFrom(at int) bool {
 	if r.EmitterID.IsEmpty() || r.PacketID.IsEmpty() {
 		return true
 	}

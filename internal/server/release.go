@@ -32,10 +32,10 @@ func (s *Server) Release(ctx context.Context) (open int) {
 	_ = s.listener.Close()
 	s.accepting.Wait()
 	s.loops.Release()
-	ctx, cancel := context.WithTimeout(ctx, atMostAQuarter(ctx, s.sweeper.timeouts.Release))
+	ctx, cancel := context.WithTimeout(ctx, limitToQuarter(ctx, s.sweeper.timeouts.Release))
 	defer cancel()
 	grace := time.Now().Add(s.sweeper.timeouts.Stop)
-	_ = untilNone(ctx, func() int {
+	_ = awaitZero(ctx, func() int {
 		all := time.Now().After(grace)
 		s.connections.each(func(c *connection) { c.interrupt(all) })
 		return s.open()

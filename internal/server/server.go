@@ -251,7 +251,7 @@ func (s *Server) Stop(ctx context.Context) error {
 	s.accepting.Wait()
 	s.drain(ctx)
 	s.loops.FailReads()
-	late := untilNone(ctx, func() int {
+	late := awaitZero(ctx, func() int {
 		s.connections.failReads() // a response starts the next read
 		return s.open()
 	})
@@ -260,17 +260,17 @@ func (s *Server) Stop(ctx context.Context) error {
 	}
 	s.loops.Close()
 	s.connections.close()
-	_ = untilNone(ctx, func() int { return len(s.lingering) })
+	_ = awaitZero(ctx, func() int { return len(s.lingering) })
 	s.sweeper.end()
 	return failed
 }
 
 // delay waits for the DrainDelay, at most for a quarter of the remaining time.
 func (s *Server) delay(ctx context.Context) {
-	worker.Sleep(ctx, atMostAQuarter(ctx, s.config.Load().DrainDelay))
+	worker.Sleep(ctx, limitToQuarter(ctx, s.config.Load().DrainDelay))
 }
 
-func atMostAQuarter(ctx context.Context, wait time.Duration) time.Duration {
+func limitToQuarter(ctx context.Context, wait time.Duration) time.Duration {
 	if deadline, ok := ctx.Deadline(); ok {
 		return min(wait, time.Until(deadline)/4)
 	}
@@ -279,13 +279,13 @@ func atMostAQuarter(ctx context.Context, wait time.Duration) time.Duration {
 
 // drain waits for connections to close, briefly: deliveries need the time.
 func (s *Server) drain(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, atMostAQuarter(ctx, s.sweeper.timeouts.Stop))
+	ctx, cancel := context.WithTimeout(ctx, limitToQuarter(ctx, s.sweeper.timeouts.Stop))
 	defer cancel()
-	_ = untilNone(ctx, s.open)
+	_ = awaitZero(ctx, s.open)
 }
 
-// untilNone polls count until it returns 0 or the context ends.
-func untilNone(ctx context.Context, count func() int) error {
+// awaitZero polls count until it returns 0 or the context ends.
+func awaitZero(ctx context.Context, count func() int) error {
 	const interval = 5 * time.Millisecond
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()

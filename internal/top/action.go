@@ -57,12 +57,12 @@ func (m *Model) askWeight() {
 	if !ok {
 		return
 	}
-	if m.note = m.cannot("a new weight"); m.note == "" {
+	if m.note = m.whyImpossible("a new weight"); m.note == "" {
 		m.mode, m.input, m.change = modeWeight, "", proposal{title: "a new weight of " + r.ID}
 	}
 }
 
-func (m *Model) weigh(text string) tea.Cmd {
+func (m *Model) proposeWeight(text string) tea.Cmd {
 	weight, err := strconv.ParseFloat(text, 64)
 	if err != nil || !(weight > 0) || math.IsInf(weight, 0) {
 		m.note = fmt.Sprintf("The weight %q must be a number above 0.", text)
@@ -83,7 +83,7 @@ func (m *Model) reload() tea.Cmd {
 
 // propose makes a dry run of a change.
 func (m *Model) propose(title string, r adminclient.Request) tea.Cmd {
-	if m.note = m.cannot(title); m.note != "" {
+	if m.note = m.whyImpossible(title); m.note != "" {
 		return nil
 	}
 	m.mode, m.change = modeConfirm, proposal{title: title, request: r}

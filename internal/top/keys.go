@@ -107,7 +107,7 @@ func (m *Model) edit(key tea.Key) tea.Cmd {
 		text, filter := m.input, m.mode == modeFilter
 		m.mode, m.input = modeTable, ""
 		if !filter {
-			return m.weigh(text)
+			return m.proposeWeight(text)
 		}
 		m.filter = text
 		m.move(0)
@@ -162,8 +162,8 @@ func (m *Model) current() (row, bool) {
 	return rows[at], true
 }
 
-// cannot returns why an action is not possible now; empty if it is.
-func (m *Model) cannot(action string) string {
+// whyImpossible returns why an action is not possible now; empty if it is.
+func (m *Model) whyImpossible(action string) string {
 	switch {
 	case !m.connected:
 		return "Disconnected: " + action + " has to wait for the connection."

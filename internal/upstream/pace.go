@@ -15,17 +15,17 @@ const (
 // pace measures how many messages a second are delivered. record, now, highest and full may
 // be called concurrently, sample by one goroutine.
 type pace struct {
-	messages            atomic.Int64  // since the last interval
-	current, best, able atomic.Uint64 // math.Float64bits, per second
+	messages                atomic.Int64  // since the last interval
+	current, best, fullRate atomic.Uint64 // math.Float64bits, per second
 
-	began   time.Time            // of the interval
-	held    int64                // sum of the packets that it held in the interval
-	allowed int64                // sum of those that it could have held
-	filled  bool                 // it was full in the interval before
-	taken   float64              // intervals taken for the full pace
-	turned  time.Time            // when minutes[at] began
-	minutes [paceMinutes]float64 // the highest pace of each
-	at      int
+	began       time.Time            // of the interval
+	held        int64                // sum of the packets that it held in the interval
+	allowed     int64                // sum of those that it could have held
+	filled      bool                 // it was full in the interval before
+	taken       float64              // intervals taken for the full pace
+	minuteBegan time.Time            // when minutes[at] began
+	minutes     [paceMinutes]float64 // the highest pace of each
+	at          int
 }
 
 func (p *pace) record(messages int64) { p.messages.Add(messages) }
@@ -42,11 +42,11 @@ func (p *pace) sample(now time.Time, holds, limit int64) {
 	first, full := p.began.IsZero(), float64(p.held) > fullPart*float64(p.allowed)
 	p.began, p.held, p.allowed = now, 0, 0
 	if first {
-		p.turned = now
+		p.minuteBegan = now
 		return
 	}
-	if now.Sub(p.turned) >= time.Minute {
-		p.at, p.turned = (p.at+1)%paceMinutes, now
+	if now.Sub(p.minuteBegan) >= time.Minute {
+		p.at, p.minuteBegan = (p.at+1)%paceMinutes, now
 		p.minutes[p.at] = 0
 	}
 	perSecond := messages / passed.Seconds()
@@ -80,11 +80,11 @@ func (p *pace) measure(perSecond float64, isFull bool) {
 	}
 	p.taken++
 	able += max(smoothing, 1/p.taken) * (perSecond - able) // at first their mean
-	p.able.Store(math.Float64bits(able))
+	p.fullRate.Store(math.Float64bits(able))
 }
 
 // full returns what is delivered a second while more comes, 0 before that is known.
-func (p *pace) full() float64 { return math.Float64frombits(p.able.Load()) }
+func (p *pace) full() float64 { return math.Float64frombits(p.fullRate.Load()) }
 
 // now returns the pace of the last interval.
 func (p *pace) now() float64 { return math.Float64frombits(p.current.Load()) }

@@ -77,8 +77,8 @@ func (j *Journal) restoreAwaitedLocked(c *claim) {
 	}
 }
 
-// deliveryNote is the message to the distributor where the emitter waits.
-type deliveryNote struct {
+// deliveryNotice is the message to the distributor where the emitter waits.
+type deliveryNotice struct {
 	Token     uint64 `json:"token"`
 	Analyzer  string `json:"analyzer"`
 	Rejection string `json:"rejection,omitempty"`
@@ -92,7 +92,7 @@ func (c *claim) takeResult(slot int) (note ack, ok bool) {
 		}
 		select {
 		case result := <-one.result:
-			data, err := json.Marshal(deliveryNote{one.token, result.Analyzer, result.Rejection})
+			data, err := json.Marshal(deliveryNotice{one.token, result.Analyzer, result.Rejection})
 			return ack{one.subject, data, nil}, err == nil
 		default:
 			return ack{}, false
@@ -103,7 +103,7 @@ func (c *claim) takeResult(slot int) (note ack, ok bool) {
 
 // noted handles the result of a packet that another distributor delivered.
 func (j *Journal) noted(data []byte) {
-	var note deliveryNote
+	var note deliveryNotice
 	if json.Unmarshal(data, &note) != nil {
 		return
 	}

@@ -15,8 +15,8 @@ const (
 	// idleAfter is the time for which envelopes are kept without a Fetch, or without one that reaches
 	// them; then they are returned for other distributors.
 	idleAfter = 10 * time.Second
-	// stickAfter is the age from which slow packets get an envelope of their own.
-	stickAfter = 2 * time.Minute
+	// stuckAfter is the age from which slow packets get an envelope of their own.
+	stuckAfter = 2 * time.Minute
 )
 
 // slotState is the state of a packet of an envelope.
@@ -214,11 +214,11 @@ func (j *Journal) unqueueLocked(claims []*claim) map[uint64][]*packet.Packet {
 	return found
 }
 
-// tendClaimsLocked extends the claims of fetched packets. It returns envelopes to their streams if
+// maintainClaimsLocked extends the claims of fetched packets. It returns envelopes to their streams if
 // no packet of them is fetched in time, or if their claims have expired, since another distributor
 // may then have them.
-func (j *Journal) tendClaimsLocked(now time.Time) {
-	j.tended = now
+func (j *Journal) maintainClaimsLocked(now time.Time) {
+	j.maintained = now
 	idle := now.Sub(j.lastFetch) > idleAfter
 	var expired, unused []*claim
 	for _, c := range j.claims {

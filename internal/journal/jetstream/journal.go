@@ -62,7 +62,7 @@ type Journal struct {
 	watching      *worker.Worker
 	*journal.Appender
 	durability     durability
-	stickAfter     time.Duration // see the constant of the same name and publishTimeout
+	stuckAfter     time.Duration // see the constant of the same name and publishTimeout
 	publishTimeout time.Duration
 	spareAcks      []ack  // used by the keeper
 	setupErr       string // logged by the watcher
@@ -92,21 +92,21 @@ type Journal struct {
 	awaited      awaited
 
 	// Received packets.
-	claims       map[uint64]*claim // claims by number
-	byID         map[string]*claim // claims by id, including those that ended recently
-	ended        ring.Queue[endedClaim]
-	lastClaim    uint64
-	queue        ring.Queue[*packet.Packet]
-	queuedBytes  int64 // memory of packets in queue
-	claimedBytes int64 // memory of fetched packets
-	pulledBytes  int64 // bytes that pulls may still bring
-	wanted       bool  // Fetch had fewer packets than its limit
-	starved      bool  // there was no memory for a pull
-	lastFetch    time.Time
-	tended       time.Time // see tendClaimsLocked
-	acks         []ack     // messages that the keeper has to send
-	sentAcks     ring.Queue[sentAck]
-	stats        journal.Stats
+	claims          map[uint64]*claim // claims by number
+	byID            map[string]*claim // claims by id, including those that ended recently
+	ended           ring.Queue[endedClaim]
+	lastClaim       uint64
+	queue           ring.Queue[*packet.Packet]
+	queuedBytes     int64 // memory of packets in queue
+	claimedBytes    int64 // memory of fetched packets
+	pulledBytes     int64 // bytes that pulls may still bring
+	wanted          bool  // Fetch had fewer packets than its limit
+	memoryExhausted bool  // there was no memory for a pull
+	lastFetch       time.Time
+	maintained      time.Time // see maintainClaimsLocked
+	acks            []ack     // messages that the keeper has to send
+	sentAcks        ring.Queue[sentAck]
+	stats           journal.Stats
 }
 
 // memoryShare is the fraction of the memory limit for packets on the way to the streams, and the
@@ -239,8 +239,8 @@ func (j *Journal) Fetch(_ context.Context, dst []*packet.Packet, limit int) ([]*
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.lastFetch = now
-	if now.Sub(j.tended) > 2*tendInterval {
-		j.tendClaimsLocked(now) // this process was suspended: expired claims are not fetched
+	if now.Sub(j.maintained) > 2*maintainInterval {
+		j.maintainClaimsLocked(now) // this process was suspended: expired claims are not fetched
 	}
 	var volume packet.Volume
 	for range min(limit, j.queue.Len()) {
@@ -347,8 +347,8 @@ func (j *Journal) Ack(packets []*packet.Packet) {
 			wake = j.endLocked(claim) || wake
 		}
 	}
-	if j.starved {
-		j.starved = false
+	if j.memoryExhausted {
+		j.memoryExhausted = false
 		j.wakeReceiversLocked()
 	}
 	j.mu.Unlock()

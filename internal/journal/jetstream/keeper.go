@@ -12,12 +12,12 @@ import (
 	"github.com/logstreamer/logstreamer/internal/natslink"
 )
 
-// tendInterval is the time between two checks of all claims.
-const tendInterval = time.Second
+// maintainInterval is the time between two checks of all claims.
+const maintainInterval = time.Second
 
 // keep sends acknowledgements, and extends or returns claims, until the journal closes.
 func (j *Journal) keep(ctx context.Context) {
-	ticker := time.NewTicker(tendInterval)
+	ticker := time.NewTicker(maintainInterval)
 	defer ticker.Stop()
 	for {
 		j.sendAcks()
@@ -25,7 +25,7 @@ func (j *Journal) keep(ctx context.Context) {
 		case <-j.keeping.Woken():
 		case now := <-ticker.C:
 			j.mu.Lock()
-			j.tendClaimsLocked(now)
+			j.maintainClaimsLocked(now)
 			j.mu.Unlock()
 		case <-ctx.Done():
 			j.sendAcks()
@@ -71,9 +71,9 @@ func (j *Journal) sendAcks() {
 
 const (
 	watchInterval = 2 * time.Second
-	// watchSickInterval is the interval while a stream is full, silent or not ready.
-	watchSickInterval  = 250 * time.Millisecond
-	durabilityInterval = time.Minute
+	// watchFailingInterval is the interval while a stream is full, silent or not ready.
+	watchFailingInterval = 250 * time.Millisecond
+	durabilityInterval   = time.Minute
 	// searchInterval is the time between two searches for streams beyond JETSTREAM_PARTITIONS, to
 	// which other distributors may publish.
 	searchInterval = 10 * time.Second
@@ -85,7 +85,7 @@ func (j *Journal) watch(ctx context.Context) {
 	for ctx.Err() == nil {
 		wait, well := watchInterval, j.refresh(ctx)
 		if !well {
-			wait = watchSickInterval
+			wait = watchFailingInterval
 		}
 		// Slow checks wait until all streams are well.
 		if well && time.Since(searched) > searchInterval {
@@ -111,7 +111,7 @@ func (j *Journal) refresh(ctx context.Context) (well bool) {
 	if !j.link.IsConnected() {
 		return false
 	}
-	j.noteLife()
+	j.pingServer()
 	well = true
 	if !j.isReady() {
 		err := j.prepareStreams(ctx)
@@ -126,8 +126,8 @@ func (j *Journal) refresh(ctx context.Context) (well bool) {
 	return well
 }
 
-// noteLife pings the server while no stream can be published to.
-func (j *Journal) noteLife() {
+// pingServer pings the server while no stream can be published to.
+func (j *Journal) pingServer() {
 	j.mu.Lock()
 	stalled := !j.stall.since.IsZero() && j.unwritable == nil
 	j.mu.Unlock()
@@ -204,7 +204,7 @@ func (j *Journal) refreshPartition(ctx context.Context, p *partition) (well bool
 		return false
 	}
 	p.missing = time.Time{}
-	served := j.mendConsumer(ctx, stream, p)
+	served := j.recreateConsumer(ctx, stream, p)
 	return j.noteState(p, stream.CachedInfo()) && served
 }
 

@@ -67,7 +67,7 @@ func testExpiredMeanwhile(t *testing.T, c Config) {
 	get(t, a, 0)
 	until(t, "all is received", func() bool { journaltest.Fetch(a, nil, 0); return a.Stats().Queued.Packets == 10 })
 	a.mu.Lock()
-	a.tended = time.Now().Add(-time.Hour)
+	a.maintained = time.Now().Add(-time.Hour)
 	for _, claim := range a.claims {
 		claim.extended = time.Now().Add(-2 * ackWait)
 	}

@@ -63,7 +63,7 @@ func newJournal(config Config, deps Dependencies) *Journal {
 		logger: deps.Logger, pool: deps.Pool, config: config, name: processName(),
 		quarantine: quarantine{deps.QuarantineDir}, ready: make(chan struct{}, 1), linked: make(chan struct{}), pubAckSubject: nats.NewInbox() + ".",
 		sending: worker.New(), keeping: worker.New(), watching: worker.New(),
-		published: make(map[uint64]*publication), claims: make(map[uint64]*claim), byID: make(map[string]*claim), lastFetch: time.Now(), stickAfter: stickAfter, publishTimeout: publishTimeout,
+		published: make(map[uint64]*publication), claims: make(map[uint64]*claim), byID: make(map[string]*claim), lastFetch: time.Now(), stuckAfter: stuckAfter, publishTimeout: publishTimeout,
 	}
 	j.unwritable = fmt.Errorf("%w: %w", journal.ErrUnwritable, errNotReady)
 	j.Appender = journal.NewAppender(j.submit)
@@ -149,7 +149,7 @@ func (j *Journal) connectionChanged(up bool, cause error) {
 func (j *Journal) Release() {
 	j.mu.Lock()
 	j.releasing = true
-	j.tendClaimsLocked(time.Now())
+	j.maintainClaimsLocked(time.Now())
 	j.wakeReceiversLocked()
 	j.mu.Unlock()
 	j.keeping.Wake()

@@ -201,7 +201,7 @@ func (j *Journal) pullBytesLocked(p *partition) int {
 	case !j.wanted || !p.ready || j.releasing || !j.link.IsConnected():
 		return 0
 	case free < least && j.claimedBytes+j.queuedBytes+j.pulledBytes > 0:
-		j.starved = true
+		j.memoryExhausted = true
 		return 0
 	}
 	return int(max(min(free/int64(len(j.partitions)), maxPullBytes), least))
@@ -271,10 +271,10 @@ func (r *receiver) handle(m *nats.Msg) time.Duration {
 				return pullDelay
 			}
 		}
-		r.mend(current)
+		r.recovered(current)
 		return 0
 	}
-	r.mend(current)
+	r.recovered(current)
 	if current {
 		r.count(m.Size())
 	}
@@ -282,8 +282,8 @@ func (r *receiver) handle(m *nats.Msg) time.Duration {
 	return 0
 }
 
-// mend records that the consumer answers, possibly after it has refused pulls.
-func (r *receiver) mend(current bool) {
+// recovered records that the consumer answers, possibly after it has refused pulls.
+func (r *receiver) recovered(current bool) {
 	if current && r.broken {
 		r.broken = false
 		r.journal.repeatAcks()

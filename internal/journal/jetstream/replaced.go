@@ -51,8 +51,8 @@ func (j *Journal) markFailing(p *partition) {
 	}
 }
 
-// mendConsumer creates the consumer again if it is gone, and reports whether there is one.
-func (j *Journal) mendConsumer(ctx context.Context, stream jetstream.Stream, p *partition) bool {
+// recreateConsumer creates the consumer again if it is gone, and reports whether there is one.
+func (j *Journal) recreateConsumer(ctx context.Context, stream jetstream.Stream, p *partition) bool {
 	j.mu.Lock()
 	refused := p.refused
 	j.mu.Unlock()

@@ -346,12 +346,12 @@ func (j *Journal) onPubAck(m *nats.Msg) {
 		done = j.resolveLocked(o, nil)
 	case ack.Error != nil && ack.Error.Code == codeStoreFailed && strings.Contains(ack.Error.Description, "maximum"):
 		o.partition.answered, o.partition.full = now, true
-		done = j.divertLocked(o, journal.ErrFull)
+		done = j.redirectLocked(o, journal.ErrFull)
 	case ack.Error != nil && (ack.Error.Code == codeStoreFailed || ack.Error.Code == codeNoStorage || ack.Error.Code == codeNoResources):
 		p := o.partition
 		p.answered, p.refusing, p.refusedAt = now, true, now
 		p.fault = fmt.Errorf("the stream %s can store nothing: %s (%d)", p.stream, ack.Error.Description, ack.Error.Code)
-		done = j.divertLocked(o, fmt.Errorf("%w: %w", journal.ErrUnwritable, p.fault))
+		done = j.redirectLocked(o, fmt.Errorf("%w: %w", journal.ErrUnwritable, p.fault))
 	case ack.Error != nil && ack.Error.Code == codeTooLarge:
 		done = j.resolveLocked(o, fmt.Errorf("%w: %s", journal.ErrTooLarge, ack.Error.Description))
 	case ack.Error != nil:
@@ -363,9 +363,9 @@ func (j *Journal) onPubAck(m *nats.Msg) {
 	j.complete(done)
 }
 
-// divertLocked moves a publication that a stream has refused to another stream, or ends it with the
+// redirectLocked moves a publication that a stream has refused to another stream, or ends it with the
 // error if no stream takes it.
-func (j *Journal) divertLocked(o *publication, err error) []*request {
+func (j *Journal) redirectLocked(o *publication, err error) []*request {
 	for _, p := range j.partitions {
 		if p.usable() {
 			o.partition.inFlight--

@@ -141,7 +141,7 @@ type stuck struct {
 
 func (j *Journal) findStuckLocked(now time.Time) (found []stuck) {
 	for _, c := range j.claims {
-		if now.Sub(c.received) > j.stickAfter && !c.moving && c.queued == 0 && c.claimed < len(c.slotsStored()) && c.reply != "" && len(found) < maxStuck {
+		if now.Sub(c.received) > j.stuckAfter && !c.moving && c.queued == 0 && c.claimed < len(c.slotsStored()) && c.reply != "" && len(found) < maxStuck {
 			found = append(found, stuck{c, c.partition.stream, c.sequence})
 		}
 	}

@@ -261,7 +261,7 @@ func testSeparation(t *testing.T, c Config) {
 	put(t, a, 0, 20)
 	fetched := get(t, a, 20)
 	a.mu.Lock()
-	a.stickAfter = 0
+	a.stuckAfter = 0
 	a.mu.Unlock()
 	journaltest.Fetch(b, nil, 0) // so that b may receive the envelope, too
 	a.Ack(fetched[:15])
@@ -274,7 +274,7 @@ func testSeparation(t *testing.T, c Config) {
 		t.Errorf("the other one has %v, too", ids(more))
 	}
 	a.mu.Lock()
-	a.stickAfter = time.Hour
+	a.stuckAfter = time.Hour
 	a.mu.Unlock()
 	a.Ack(fetched[15:18])
 	a.Nak(fetched[18:])

@@ -147,7 +147,7 @@ func (j *Journal) prepareStreams(ctx context.Context) error {
 		}
 		p.receiving.Wake()
 	}
-	if most := j.link.MaxPayload(); most < natslink.UsualMaxPayload {
+	if most := j.link.MaxPayload(); most < natslink.DefaultMaxPayload {
 		j.logger.Warn("NATS takes smaller messages than usual: larger packets are refused with 413", "max_payload", most, "max_packet_bytes", most-envelopeOverhead)
 	}
 	return nil

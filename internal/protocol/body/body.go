@@ -118,7 +118,7 @@ func (r *Reader) MaxBytes() int { return int(r.maxBytes.Load()) }
 // inflate decodes a body that has arrived into a buffer of minSize bytes at
 // first.
 func (r *Reader) inflate(decoder io.Reader, encoded []byte, minSize int) (*packet.Packet, *problem.Problem) {
-	u := Upload{reader: r, length: -1, minSize: minSize, beside: packet.FootprintOf(len(encoded))}
+	u := Upload{reader: r, length: -1, minSize: minSize, otherBytes: packet.FootprintOf(len(encoded))}
 	return u.receive(decoder)
 }
 

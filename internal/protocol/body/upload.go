@@ -26,13 +26,13 @@ const (
 type Upload struct {
 	reader *Reader
 	// quota is charged for the client's memory until the body has arrived; nil for none.
-	quota   *clientquota.Quota
-	client  netip.Addr
-	length  int            // bytes, or -1 if it is not known
-	minSize int            // bytes of the first buffer, unless the body is smaller
-	body    *packet.Packet // nil until a part has arrived
-	held    int64          // bytes that are charged
-	beside  int64          // bytes of memory that the request holds until the body is whole
+	quota      *clientquota.Quota
+	client     netip.Addr
+	length     int            // bytes, or -1 if it is not known
+	minSize    int            // bytes of the first buffer, unless the body is smaller
+	body       *packet.Packet // nil until a part has arrived
+	held       int64          // bytes that are charged
+	otherBytes int64          // bytes of memory that the request holds until the body is whole
 	// announced, unless nil, returns how many bytes follow at least.
 	announced func() int64
 }
@@ -166,7 +166,7 @@ func (u *Upload) grow(arrived int) *problem.Problem {
 // fits reports whether there can ever be memory for a buffer of that many bytes while the arrived
 // bytes are copied to it.
 func (u *Upload) fits(size int) bool {
-	bytes := u.beside + packet.FootprintOf(size)
+	bytes := u.otherBytes + packet.FootprintOf(size)
 	if u.body != nil {
 		bytes += u.body.Footprint()
 	}

@@ -26,11 +26,11 @@ func TestMaxRetryAfterIsReported(t *testing.T) {
 		c.refuse()
 		a := f.exchange(c.request)
 		seconds, err := strconv.Atoi(a.Header.Get("Retry-After"))
-		capacity, disk := f.handler.intake.WaitsGiven()
+		capacity, disk := f.handler.intake.MaxRetryAfters()
 		if got := c.of(capacity, disk); err != nil || got != time.Duration(seconds)*time.Second || capacity+disk != got {
 			t.Errorf("%s: Retry-After is %d s, and reported are %v and %v", c.name, seconds, capacity, disk)
 		}
-		if capacity, disk := f.handler.intake.WaitsGiven(); capacity+disk > 0 {
+		if capacity, disk := f.handler.intake.MaxRetryAfters(); capacity+disk > 0 {
 			t.Errorf("%s: reported again: %v and %v", c.name, capacity, disk)
 		}
 	}

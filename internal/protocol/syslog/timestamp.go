@@ -15,12 +15,12 @@ const (
 	maxYearsBack = 9
 )
 
-// appendix is the text behind a timestamp.
-type appendix []byte
+// remainder is the text behind a timestamp.
+type remainder []byte
 
 // parseRFC3339 parses the timestamp at the beginning of text, such as
 // 2003-08-24T05:14:15.000003-07:00, into nanoseconds since 1970.
-func parseRFC3339(text []byte) (nanoseconds int64, rest appendix, ok bool) {
+func parseRFC3339(text []byte) (nanoseconds int64, rest remainder, ok bool) {
 	const seconds = len("2003-08-24T05:14:15")
 	if len(text) <= seconds || text[4] != '-' || text[7] != '-' || text[10]|0x20 != 't' || text[13] != ':' || text[16] != ':' {
 		return 0, nil, false
@@ -65,7 +65,7 @@ func isDate(year, month, day int) bool {
 func isLeap(year int) bool { return year%4 == 0 && (year%100 != 0 || year%400 == 0) }
 
 // parseFraction parses an optional fraction of a second; digits behind the ninth are dropped.
-func parseFraction(text []byte) (nanoseconds int, rest appendix) {
+func parseFraction(text []byte) (nanoseconds int, rest remainder) {
 	if len(text) < 2 || text[0] != '.' || !isDigit(text[1]) {
 		return 0, text
 	}
@@ -80,7 +80,7 @@ func parseFraction(text []byte) (nanoseconds int, rest appendix) {
 func isDigit(c byte) bool { return c >= '0' && c <= '9' }
 
 // parseOffset parses Z, or a difference from UTC such as -07:00, in seconds.
-func parseOffset(text []byte) (seconds int, rest appendix, ok bool) {
+func parseOffset(text []byte) (seconds int, rest remainder, ok bool) {
 	if len(text) > 0 && text[0]|0x20 == 'z' {
 		return 0, text[1:], true
 	}
@@ -130,7 +130,7 @@ type calendar struct {
 // parse parses the timestamp of RFC 3164 at the beginning of text, such as Oct 11 22:14:15, also
 // with a year behind the day, or a fraction of a second. The year is the last in which the
 // timestamp is before the arrival, or after it by no more than clocks differ.
-func (c *calendar) parse(text []byte, arrival time.Time) (nanoseconds int64, rest appendix, ok bool) {
+func (c *calendar) parse(text []byte, arrival time.Time) (nanoseconds int64, rest remainder, ok bool) {
 	const length = len("Jan _2 15:04:05")
 	if len(text) < length {
 		return 0, nil, false
@@ -219,7 +219,7 @@ func monthOf(text []byte) int {
 
 // parseDay parses the day behind a month, padded with a space, a zero or nothing, and the space
 // behind it. It returns 0 if there is no day.
-func parseDay(text []byte) (day int, rest appendix) {
+func parseDay(text []byte) (day int, rest remainder) {
 	if len(text) == 0 || text[0] != ' ' {
 		return 0, nil
 	}
@@ -234,11 +234,11 @@ func parseDay(text []byte) (day int, rest appendix) {
 	if n == len(text) || text[n] != ' ' {
 		return 0, nil
 	}
-	return day, appendix(text[n+1:])
+	return day, remainder(text[n+1:])
 }
 
 // parseYear parses an optional year and the space behind it.
-func parseYear(text []byte) (year int, rest appendix) {
+func parseYear(text []byte) (year int, rest remainder) {
 	const length = len("2006 ")
 	if len(text) < length || text[4] != ' ' || two(text) < 0 || two(text[2:]) < 0 {
 		return 0, text

@@ -37,7 +37,7 @@ func (w *row) append(dst []byte) []byte {
 	dst = w.appendByte(dst, "SeverityNumber", w.severityNumber)
 	if m.Scope >= 0 {
 		scope := &r.Scopes[m.Scope]
-		w.scopeName, w.scopeVersion = orElse(w.scopeName, scope.Name), orElse(w.scopeVersion, scope.Version)
+		w.scopeName, w.scopeVersion = firstOf(w.scopeName, scope.Name), firstOf(w.scopeVersion, scope.Version)
 		dst = w.appendText(dst, "ScopeSchemaUrl", scope.SchemaURL)
 		dst = w.appendMap(dst, "ScopeAttributes", scope.Pairs)
 	}
@@ -90,7 +90,7 @@ func (w *row) column(name []byte) *packet.Text {
 	return nil
 }
 
-func orElse(text, otherwise packet.Text) packet.Text {
+func firstOf(text, otherwise packet.Text) packet.Text {
 	if text.IsEmpty() {
 		return otherwise
 	}

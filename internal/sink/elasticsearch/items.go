@@ -99,12 +99,12 @@ func resultOf(r *httpsink.Response, items []item, packets []*packet.Packet) sink
 		}
 		result.Exceptions = append(result.Exceptions, e)
 	}
-	return ofNone(r, result, counts, len(packets))
+	return ofRequest(r, result, counts, len(packets))
 }
 
-// ofNone returns the result, or that of the request as a whole if all its packets have the
+// ofRequest returns the result, or that of the request as a whole if all its packets have the
 // same outcome, which is evidence about the backend.
-func ofNone(r *httpsink.Response, result sink.Result, counts [throttled + 1]int, packets int) sink.Result {
+func ofRequest(r *httpsink.Response, result sink.Result, counts [throttled + 1]int, packets int) sink.Result {
 	whole := sink.Result{Outcome: sink.Failed, Reason: sink.Status}
 	switch packets {
 	case counts[throttled]:

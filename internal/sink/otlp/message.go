@@ -20,9 +20,9 @@ const (
 
 // own are the fields of a message's record beside its attributes.
 type own struct {
-	time                    uint64
-	timed, leveled, severed bool
-	emptyBody               bool
+	time                           uint64
+	hasTime, hasLevel, hasSeverity bool
+	emptyBody                      bool
 }
 
 // record appends the fields of the current message as a LogRecord.
@@ -40,16 +40,16 @@ func (e *encoder) record() {
 		}
 		e.dst = e.attribute(e.dst, otlp.RecordAttributes, name, pair)
 	}
-	if !o.timed && m.Timestamp <= int64(^uint64(0)/millisecond) {
+	if !o.hasTime && m.Timestamp <= int64(^uint64(0)/millisecond) {
 		o.time = uint64(m.Timestamp) * millisecond
 	}
 	if o.time != 0 {
 		e.dst = protobuf.AppendFixed64(e.dst, otlp.RecordTime, o.time)
 	}
-	if !o.leveled {
+	if !o.hasLevel {
 		e.dst = e.appendText(e.dst, otlp.RecordSeverityText, m.Level)
 	}
-	if !o.severed && !e.packet.Resource.Present {
+	if !o.hasSeverity && !e.packet.Resource.Present {
 		e.dst = protobuf.AppendVarint(e.dst, otlp.RecordSeverityNumber, record.OTLPSeverity(e.decoded(m.Level)))
 	}
 	e.body(m, o.emptyBody)
@@ -73,8 +73,8 @@ func (e *encoder) body(m *packet.Message, empty bool) {
 func (e *encoder) own(name []byte, value packet.Text, o *own) bool {
 	switch string(name) {
 	case "time_unix_nano":
-		o.time, o.timed = e.number(value)
-		return o.timed
+		o.time, o.hasTime = e.number(value)
+		return o.hasTime
 	case "observed_time_unix_nano":
 		number, ok := e.number(value)
 		if ok {
@@ -97,10 +97,10 @@ func (e *encoder) own(name []byte, value packet.Text, o *own) bool {
 			return false
 		}
 		e.dst = protobuf.AppendVarint(e.dst, otlp.RecordSeverityNumber, uint64(number))
-		o.severed = true
+		o.hasSeverity = true
 	case "severity_text":
 		e.dst = e.appendText(e.dst, otlp.RecordSeverityText, value)
-		o.leveled = true
+		o.hasLevel = true
 	case "event_name":
 		e.dst = e.appendText(e.dst, otlp.RecordEventName, value)
 	case "otel.dropped_attributes_count":

@@ -22,14 +22,14 @@ type running struct {
 // eligible reports whether the analyzer may get packets.
 func (a running) eligible() bool { return a.target.State == StateReady && a.Healthy() }
 
-// roster has the analyzers at one time. It is immutable.
-type roster struct {
+// analyzerSet has the analyzers at one time. It is immutable.
+type analyzerSet struct {
 	present []running // in the order of the configuration
-	leaving []*leaver
+	leaving []*departingAnalyzer
 }
 
 // all returns the present and the leaving analyzers.
-func (r *roster) all() []*upstream.Upstream {
+func (r *analyzerSet) all() []*upstream.Upstream {
 	all := make([]*upstream.Upstream, 0, len(r.present)+len(r.leaving))
 	for _, a := range r.present {
 		all = append(all, a.Upstream)
@@ -41,7 +41,7 @@ func (r *roster) all() []*upstream.Upstream {
 }
 
 // present returns the analyzers of the configuration in its order.
-func (d *Distributor) present() []running { return d.roster.Load().present }
+func (d *Distributor) present() []running { return d.analyzers.Load().present }
 
 // find returns the analyzer of the configuration with an id.
 func (d *Distributor) find(id string) (running, bool) {
@@ -97,7 +97,7 @@ func (d *Distributor) startAnalyzers(ctx context.Context, analyzers []running, l
 // stopAnalyzers stops all analyzers, after those that leave.
 func (d *Distributor) stopAnalyzers() {
 	var stops sync.WaitGroup
-	for _, a := range d.roster.Load().all() {
+	for _, a := range d.analyzers.Load().all() {
 		stops.Go(a.Stop)
 	}
 	stops.Wait()
