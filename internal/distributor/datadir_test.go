@@ -34,30 +34,49 @@ func TestVanishedDataDir(t *testing.T) {
 	}
 }
 
-// A second distributor on the same DATA_DIR, whose changes at run time would overwrite those of the
-// first, does not start until the first has stopped.
+// A second distributor on the same DATA_DIR does not start until the first has stopped, or, with a
+// memory journal, logs that each overwrites the other's changes at run time.
 func TestSharedDataDir(t *testing.T) {
 	_, targets := threeScripted(t)
 	for _, journal := range []string{JournalMemory, JournalDisk} {
 		config := quick(t, targets...)
 		config.Journal, config.DataDir = journal, t.TempDir()
-		first, err := New(config, slog.New(slog.DiscardHandler))
-		if err != nil {
-			t.Fatal(err)
+		first, firstLog, err := newLogged(config)
+		if err != nil || strings.Contains(firstLog.String(), sharedDataDir) {
+			t.Fatal(err, firstLog)
 		}
-		second, err := New(config, slog.New(slog.DiscardHandler))
-		if locked, ok := errors.AsType[*datafile.LockedError](err); !ok || !strings.HasPrefix(locked.Path, config.DataDir) {
-			t.Errorf("%s: %v %v", journal, second, err)
+		second, secondLog, err := newLogged(config)
+		switch locked, ok := errors.AsType[*datafile.LockedError](err); {
+		case journal == JournalDisk:
+			if !ok || !strings.HasPrefix(locked.Path, config.DataDir) {
+				t.Errorf("with a disk journal: %v %v", second, err)
+			}
+		case err != nil || !strings.Contains(secondLog.String(), sharedDataDir):
+			t.Errorf("with a memory journal: %v, logged %s", err, secondLog)
+		default:
+			if err := second.release(); err != nil {
+				t.Error(err)
+			}
 		}
 		if err := first.release(); err != nil {
 			t.Error(err)
 		}
-		if third, err := New(config, slog.New(slog.DiscardHandler)); err != nil {
-			t.Errorf("%s, after the first: %v", journal, err)
-		} else if err := third.release(); err != nil {
+		third, thirdLog, err := newLogged(config)
+		if err != nil || strings.Contains(thirdLog.String(), sharedDataDir) {
+			t.Fatalf("%s, after the first: %v %s", journal, err, thirdLog)
+		}
+		if err := third.release(); err != nil {
 			t.Error(err)
 		}
 	}
+}
+
+const sharedDataDir = "another distributor uses DATA_DIR"
+
+func newLogged(config Config) (*Distributor, *bytes.Buffer, error) {
+	log := new(bytes.Buffer)
+	d, err := New(config, slog.New(slog.NewTextHandler(log, nil)))
+	return d, log, err
 }
 
 // An unusable DATA_DIR is logged with a memory journal and fails the start with a disk

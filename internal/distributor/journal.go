@@ -39,7 +39,7 @@ func (d *Distributor) openJournal(config Config) (journal.Journal, error) {
 }
 
 // lockData locks DATA_DIR for this process, unless the disk journal does. With JOURNAL=memory a
-// folder that cannot be written to is no error: there is nothing to share.
+// directory that another distributor uses is logged, and one that cannot be written to is no error.
 func (d *Distributor) lockData(config Config) error {
 	if config.Journal == JournalDisk {
 		return nil
@@ -48,10 +48,13 @@ func (d *Distributor) lockData(config Config) error {
 	if err == nil {
 		d.dataLock, err = datafile.Lock(filepath.Join(config.DataDir, disk.LockFile))
 	}
-	if _, locked := errors.AsType[*datafile.LockedError](err); !locked && !config.stores() {
-		return nil
+	if config.stores() {
+		return err
 	}
-	return err
+	if locked, ok := errors.AsType[*datafile.LockedError](err); ok {
+		d.logger.Warn("another distributor uses DATA_DIR: each overwrites the other's changes at run time; set another DATA_DIR", "data_dir", config.DataDir, "error", locked)
+	}
+	return nil
 }
 
 // Stores reports whether accepted packets are on disk, on this machine or in streams, where they
