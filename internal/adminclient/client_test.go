@@ -151,7 +151,7 @@ func TestUnreachable(t *testing.T) {
 	config := DefaultConfig()
 	config.URL = "unix:" + filepath.Join(t.TempDir(), "none")
 	_, err = newClient(t, config).Do(t.Context(), Request{Method: http.MethodGet, Path: "/v1/x"})
-	if !errors.As(err, &unreachable) || !strings.Contains(err.Error(), "no response from unix:") {
+	if !errors.As(err, &unreachable) || !strings.Contains(err.Error(), "no answer from unix:") {
 		t.Error(err)
 	}
 }
