@@ -332,7 +332,9 @@ func TestKeyboard(t *testing.T) {
 	b.until("document.activeElement.textContent === 'a1'")
 	press(kb.Enter)
 	b.until("document.activeElement.id === 'page-title' && document.activeElement.textContent === 'a1'")
+	b.until("[...document.querySelectorAll('button')].some(b => b.textContent === 'Weight…')")
 	press(kb.Tab)
+	b.until("document.activeElement.textContent === 'Weight…'")
 	press(kb.Enter) // the first action: its weight
 	b.until("document.querySelector('dialog[open]')?.contains(document.activeElement)")
 	b.until("document.activeElement.name === 'weight'")

@@ -192,10 +192,12 @@ func TestActionOnRemovedAnalyzer(t *testing.T) {
 	press := func(keys string) { b.do(chromedp.KeyEvent(keys)) }
 	begin := func(id string) {
 		b.Helper()
-		b.until("document.querySelector('a.row[href$=" + id + "]')")
+		b.until("document.querySelector('a.row[href$=" + id + "]') && document.querySelector('summary[aria-label=\"Change " + id + "\"]')")
 		b.run("document.querySelector('a.row[href$=" + id + "]').focus()")
 		press(kb.Tab)
+		b.until("document.activeElement.ariaLabel === 'Change " + id + "'")
 		press(kb.Enter) // opens the menu
+		b.until("document.activeElement.parentElement.open")
 		press(kb.Tab)
 		press(kb.Enter) // the first action: the weight
 		b.until("document.activeElement.name === 'weight'")
