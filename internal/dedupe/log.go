@@ -27,9 +27,9 @@ type log struct {
 
 	dropped atomic.Int64 // records
 
-	mu        sync.Mutex // guards the next two
-	pending   []section  // oldest first, never empty, at most maxGenerations
-	unwritten int        // record bytes that are pending or being written
+	mu            sync.Mutex // guards the next two
+	pending       []section  // oldest first, never empty, at most maxGenerations
+	bufferedBytes int        // record bytes that are pending or being written
 
 	// The following fields belong to the writer goroutine.
 	file      *os.File  // nil: none is open
@@ -88,13 +88,13 @@ func (l *log) append(r record) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	last := &l.pending[len(l.pending)-1]
-	if len(last.records) >= l.maxSectionBytes || l.unwritten >= maxGenerations*l.maxSectionBytes {
+	if len(last.records) >= l.maxSectionBytes || l.bufferedBytes >= maxGenerations*l.maxSectionBytes {
 		l.dropped.Add(1)
 		return
 	}
 	first := len(last.records) == 0
 	last.records = append(last.records, r[:]...)
-	l.unwritten += recordSize
+	l.bufferedBytes += recordSize
 	if first {
 		l.writer.Wake()
 	}
@@ -119,7 +119,7 @@ func (l *log) rotate(startedAt time.Time) {
 // trimLocked removes the records of older generations, whose files are removed as well.
 func (l *log) trimLocked() {
 	for len(l.pending) > maxGenerations {
-		l.unwritten -= len(l.pending[0].records)
+		l.bufferedBytes -= len(l.pending[0].records)
 		l.pending = slices.Delete(l.pending, 0, 1)
 	}
 }
@@ -212,7 +212,7 @@ func (l *log) writeSection(s *section) error {
 	n -= n % recordSize
 	s.records = s.records[n:]
 	l.mu.Lock()
-	l.unwritten -= n
+	l.bufferedBytes -= n
 	l.mu.Unlock()
 	if err != nil {
 		_ = l.file.Close()

@@ -230,8 +230,8 @@ func TestRecordsDuringAHangingWriteAreBounded(t *testing.T) {
 		t.Errorf("%d bytes of %d generations are pending after the write failed", total, len(l.pending))
 	}
 	l.writePending()
-	if err := l.file.Close(); err != nil || l.unwritten != 0 || len(l.pending) != 1 {
-		t.Errorf("%d bytes are not written: %v", l.unwritten, err)
+	if err := l.file.Close(); err != nil || l.bufferedBytes != 0 || len(l.pending) != 1 {
+		t.Errorf("%d bytes are not written: %v", l.bufferedBytes, err)
 	}
 }
 

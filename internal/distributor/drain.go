@@ -178,8 +178,8 @@ func (d *Distributor) SetDrainDeadline(id string, deadline time.Time) error {
 // call the Distributor, except for Stop.
 func (d *Distributor) OnRemoved(f func(id, url string, proof DrainProof)) { d.onRemoved = f }
 
-// removeDrained waits until a leaver holds no packet, stops it and removes it. When the distributor stops,
-// the packets of the leaver are rerouted.
+// removeDrained waits until a departing analyzer holds no packet, stops it and removes it. When the distributor stops,
+// its packets are rerouted.
 func (d *Distributor) removeDrained(l *departingAnalyzer) {
 	_, _ = d.awaitEmpty(d.departCtx, l.Upstream, func() time.Time { return *l.deadline.Load() })
 	l.Stop()

@@ -95,8 +95,8 @@ func (r *recordReader) extend(line []byte, cut bool, begin int64) {
 		return
 	}
 	c.text = append(c.text, '\n')
-	if room := maxLineBytes - len(c.text); len(line) > room {
-		line, cut = wholeRunes(line[:room]), true
+	if capacity := maxLineBytes - len(c.text); len(line) > capacity {
+		line, cut = wholeRunes(line[:capacity]), true
 	}
 	c.text, c.cut = append(c.text, line...), cut
 }

@@ -159,7 +159,7 @@ func (rec *recorder) explain(pick recordedPick) (Explanation, error) {
 		}
 	}
 	e := pick.entries[last].decode(pick.start)
-	p.members[e.member].room = e.room
+	p.members[e.member].capacity = e.capacity
 	explained, ok := p.explain(e.messages, e.avoid)
 	if want := p.members[e.member].id; !ok || explained.Chosen != want {
 		return Explanation{}, fmt.Errorf("the table picks %s, and %s is recorded", explained.Chosen, want)

@@ -33,7 +33,7 @@ func (r *Router) Next(messages, n int) ([]Explanation, error) {
 		}
 		picks = append(picks, one)
 		chosen := slices.IndexFunc(p.members, func(m memberRecord) bool { return m.id == one.Chosen })
-		p.members[chosen].room = max(p.members[chosen].room-1, 0)
+		p.members[chosen].capacity = max(p.members[chosen].capacity-1, 0)
 	}
 	return picks, nil
 }
@@ -47,7 +47,7 @@ func (r *Router) copyTable() (*replay, error) {
 		r.table.Save(&state)
 		members = make([]memberRecord, len(r.byIndex))
 		for _, m := range r.members {
-			one := memberRecord{id: m.ID(), weight: m.weight, ramp: r.table.Weight(m.index) / m.weight, room: m.capacity}
+			one := memberRecord{id: m.ID(), weight: m.weight, ramp: r.table.Weight(m.index) / m.weight, capacity: m.capacity}
 			if !r.table.Active(m.index) {
 				one.outage, one.until = m.outageMicros(now)
 			}

@@ -55,12 +55,12 @@ type frame struct {
 
 // memberRecord is what is known about a member besides the state of the table.
 type memberRecord struct {
-	id     string  // empty: the index is unused
-	weight float64 // in the table
-	ramp   float64 // the part of the configured weight that it is
-	room   int
-	outage upstream.Outage // the last one, unless it is active
-	until  int64           // microseconds since 1970, 0 if it is not known
+	id       string  // empty: the index is unused
+	weight   float64 // in the table
+	ramp     float64 // the part of the configured weight that it is
+	capacity int
+	outage   upstream.Outage // the last one, unless it is active
+	until    int64           // microseconds since 1970, 0 if it is not known
 }
 
 func newRecorder(table *fairshare.Table, now time.Time) *recorder {

@@ -43,7 +43,7 @@ func checkRecord(t rapid.TB, h *harness, frames uint64) {
 			t.Fatalf("after frame %d the table is %v, and its replay %v", f.first, next, got)
 		}
 		for i, m := range members {
-			if got := p.members[i]; got.id != m.id || got.weight != m.weight || got.outage != m.outage || got.room != min(m.room, max(got.room, maxRoom-1)) {
+			if got := p.members[i]; got.id != m.id || got.weight != m.weight || got.outage != m.outage || got.capacity != min(m.capacity, max(got.capacity, maxCapacity-1)) {
 				t.Fatalf("after frame %d member %d is %+v, and in the replay %+v", f.first, i, m, got)
 			}
 		}
@@ -133,13 +133,13 @@ func TestRingWrapsAround(t *testing.T) {
 func TestEntriesAreExact(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		start := rapid.Int64Range(0, 1<<50).Draw(t, "start")
-		e := event{op: operation(rapid.IntRange(0, int(opRoom)).Draw(t, "op")), at: start + rapid.Int64Range(0, maxAt).Draw(t, "at"),
+		e := event{op: operation(rapid.IntRange(0, int(opCapacity)).Draw(t, "op")), at: start + rapid.Int64Range(0, maxAt).Draw(t, "at"),
 			member: rapid.IntRange(0, fairshare.MaxMembers-1).Draw(t, "member"), avoid: -1}
 		switch e.op {
 		case opPick, opFull:
 			e.messages = rapid.IntRange(1, fairshare.MaxMessages).Draw(t, "messages")
 			e.avoid = rapid.IntRange(-1, fairshare.MaxMembers-1).Draw(t, "avoid")
-			e.room, e.cause = rapid.IntRange(0, maxRoom).Draw(t, "room"), cause(rapid.IntRange(0, 2).Draw(t, "cause"))
+			e.capacity, e.cause = rapid.IntRange(0, maxCapacity).Draw(t, "capacity"), cause(rapid.IntRange(0, 2).Draw(t, "cause"))
 			e.waited = rapid.OneOf(rapid.Just(time.Duration(0)), rapid.Just((longWait-1)*time.Microsecond), rapid.Just(longWait*time.Microsecond/1e9*1e9)).Draw(t, "waited")
 			if e.waited >= longWait*time.Microsecond {
 				e.waited = e.waited.Truncate(time.Second)
@@ -150,8 +150,8 @@ func TestEntriesAreExact(t *testing.T) {
 			e.outage, e.until = upstream.Maint, rapid.Int64Range(0, 1<<60).Draw(t, "until")
 		case opWeight:
 			e.weight, e.ramp = rapid.Float64Range(1e-300, fairshare.MaxWeight).Draw(t, "weight"), float64(rapid.IntRange(0, rampOne).Draw(t, "ramp"))/rampOne
-		case opRoom:
-			e.room = rapid.IntRange(0, 1<<30).Draw(t, "room")
+		case opCapacity:
+			e.capacity = rapid.IntRange(0, 1<<30).Draw(t, "capacity")
 		}
 		if got := e.encode(start).decode(start); !reflect.DeepEqual(got, e) {
 			t.Errorf("%+v became %+v", e, got)

@@ -39,12 +39,12 @@ func causeOf(d *upstream.Delivery) cause {
 }
 
 // pick records that a packet was charged to a member and staged.
-func (rec *recorder) pick(d *upstream.Delivery, why cause, member, avoid, room int, at int64) {
+func (rec *recorder) pick(d *upstream.Delivery, why cause, member, avoid, capacity int, at int64) {
 	p := d.Packet
 	p.Pick = uint32(rec.next)
 	rec.ids[rec.next%ringEntries] = p.IDs()
-	rec.members[member].room = room - 1
-	rec.append(encodePick(opPick, uint64(max(at-rec.current.start, 0)), member, p.Messages, avoid, room, why, rec.waited(d, at)), at)
+	rec.members[member].capacity = capacity - 1
+	rec.append(encodePick(opPick, uint64(max(at-rec.current.start, 0)), member, p.Messages, avoid, capacity, why, rec.waited(d, at)), at)
 }
 
 // waited returns the time since a packet was accepted.
@@ -118,9 +118,9 @@ func (r *Router) recordCapacities(now time.Time) {
 		return
 	}
 	for _, m := range r.members {
-		if one := &rec.members[m.index]; m.capacity > 2*one.room || 2*m.capacity < one.room || (m.capacity == 0) != (one.room == 0) {
-			one.room = m.capacity
-			rec.write(event{op: opRoom, at: rec.micros(now), member: m.index, room: m.capacity})
+		if one := &rec.members[m.index]; m.capacity > 2*one.capacity || 2*m.capacity < one.capacity || (m.capacity == 0) != (one.capacity == 0) {
+			one.capacity = m.capacity
+			rec.write(event{op: opCapacity, at: rec.micros(now), member: m.index, capacity: m.capacity})
 		}
 	}
 }
@@ -159,7 +159,7 @@ func (rec *recorder) begin(members, byIndex []*member, now time.Time) {
 	for _, m := range members {
 		one := memberRecord{id: m.ID(), weight: rec.table.Weight(m.index), ramp: 1}
 		if m.weight > 0 { // it is not new
-			one.ramp, one.room = one.weight/m.weight, m.capacity
+			one.ramp, one.capacity = one.weight/m.weight, m.capacity
 			if !rec.table.Active(m.index) {
 				one.outage, one.until = m.outageMicros(now)
 			}

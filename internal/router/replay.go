@@ -28,7 +28,7 @@ func (p *replay) apply(e event) error {
 	m := &p.members[e.member]
 	switch e.op {
 	case opPick, opFull:
-		m.room = max(e.room-1, 0)
+		m.capacity = max(e.capacity-1, 0)
 		return p.pick(e)
 	case opRefund:
 		p.table.Refund(e.member, e.messages)
@@ -41,8 +41,8 @@ func (p *replay) apply(e event) error {
 	case opWeight:
 		m.weight, m.ramp = e.weight, e.ramp
 		p.table.SetWeight(e.member, e.weight)
-	case opRoom:
-		m.room = e.room
+	case opCapacity:
+		m.capacity = e.capacity
 	}
 	return nil
 }
@@ -84,7 +84,7 @@ func (p *replay) explain(messages, avoid int) (Explanation, bool) {
 			continue
 		}
 		values[i] = p.table.Deficit(i) + p.table.Share(i)*float64(messages)
-		c.CandidateState = &CandidateState{Deficit: round(values[i], 1e3), Share: round(p.table.Share(i), 1e6), Ramp: round(m.ramp, 1e3), Room: m.room}
+		c.CandidateState = &CandidateState{Deficit: round(values[i], 1e3), Share: round(p.table.Share(i), 1e6), Ramp: round(m.ramp, 1e3), Room: m.capacity}
 		if i == avoid && p.table.ActiveCount() > 1 {
 			c.Out = upstream.Avoided.String()
 		} else if chosen < 0 || values[i] > values[chosen] {

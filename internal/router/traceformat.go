@@ -41,7 +41,7 @@ type TraceAnalyzer struct {
 const (
 	TracePacket = "packet" // a packet of M messages of emitter Em was accepted; the next pick is for it
 	TracePick   = "pick"   // a packet of M messages was routed to A, which had Room, for a Cause, and not to Avoid
-	TraceFull   = "full"   // A was picked, had no room, and the charge was refunded
+	TraceFull   = "full"   // A was picked, had no capacity, and the charge was refunded
 	TraceRefund = "refund" // the charge of A for a returned packet of M messages was refunded
 	TraceJoin   = "join"   // A became eligible
 	TraceLeave  = "leave"  // A is not eligible, because of Out
@@ -73,7 +73,7 @@ func traceState(table fairshare.State, members []memberRecord) TraceState {
 	state := TraceState{Table: table, Analyzers: []TraceAnalyzer{}}
 	for i, m := range members {
 		if m.id != "" {
-			state.Analyzers = append(state.Analyzers, TraceAnalyzer{ID: m.id, Index: i, Ramp: m.ramp, Room: m.room, Out: m.outage.String()})
+			state.Analyzers = append(state.Analyzers, TraceAnalyzer{ID: m.id, Index: i, Ramp: m.ramp, Room: m.capacity, Out: m.outage.String()})
 		}
 	}
 	return state
@@ -91,7 +91,7 @@ func traceEvent(e event, members []memberRecord) TraceEvent {
 		if e.op == opFull {
 			line.Kind = TraceFull
 		} else {
-			line.Room = &e.room
+			line.Room = &e.capacity
 		}
 	case opRefund:
 		line.Kind = TraceRefund
@@ -101,15 +101,15 @@ func traceEvent(e event, members []memberRecord) TraceEvent {
 		line.Kind, line.Out = TraceLeave, e.outage.String()
 	case opWeight:
 		line.Kind, line.Weight, line.Ramp = TraceWeight, e.weight, e.ramp
-	case opRoom:
-		line.Kind, line.Room = TraceRoom, &e.room
+	case opCapacity:
+		line.Kind, line.Room = TraceRoom, &e.capacity
 	}
 	return line
 }
 
 // operations are the operations of the kinds of lines.
 var operations = map[string]operation{
-	TracePick: opPick, TraceFull: opFull, TraceRefund: opRefund, TraceJoin: opJoin, TraceLeave: opOut, TraceWeight: opWeight, TraceRoom: opRoom,
+	TracePick: opPick, TraceFull: opFull, TraceRefund: opRefund, TraceJoin: opJoin, TraceLeave: opOut, TraceWeight: opWeight, TraceRoom: opCapacity,
 }
 
 // TraceReplay applies the lines of a trace to a fair-share table. It must not be used
@@ -128,7 +128,7 @@ func NewTraceReplay(state TraceState) (*TraceReplay, error) {
 		if a.ID == "" || twice || a.Index < 0 || a.Index >= len(members) || members[a.Index].id != "" {
 			return nil, fmt.Errorf("the analyzer %q has the index %d: ids and indexes must differ, and indexes be below %d", a.ID, a.Index, len(members))
 		}
-		members[a.Index] = memberRecord{id: a.ID, ramp: a.Ramp, room: a.Room, weight: state.Table.Weights[a.Index]}
+		members[a.Index] = memberRecord{id: a.ID, ramp: a.Ramp, capacity: a.Room, weight: state.Table.Weights[a.Index]}
 		indexes[a.ID] = a.Index
 	}
 	for i, weight := range state.Table.Weights {
@@ -170,7 +170,7 @@ func (p *TraceReplay) event(line TraceEvent) (event, error) {
 		}
 	}
 	if line.Room != nil {
-		e.room = *line.Room
+		e.capacity = *line.Room
 	}
 	switch {
 	case op <= opRefund && (e.messages < 1 || e.messages > fairshare.MaxMessages):

@@ -55,12 +55,12 @@ type trickle struct {
 	given, length int
 }
 
-func (s *trickle) Read(room []byte) (int, error) {
+func (s *trickle) Read(dst []byte) (int, error) {
 	held, limit := s.bodies.memory.Held(), packet.FootprintOf(min(s.length, max(uploadStart, uploadFactor*s.given)))
 	if held > limit {
 		s.t.Errorf("after %d of %d bytes %d are held, at most %d should be", s.given, s.length, held, limit)
 	}
-	n := min(len(room), 10_000, s.length-s.given)
+	n := min(len(dst), 10_000, s.length-s.given)
 	s.given += n
 	if n == 0 {
 		return 0, io.EOF
