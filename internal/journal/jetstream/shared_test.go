@@ -105,7 +105,7 @@ func TestSharing(t *testing.T) {
 		"consumers with other settings are refused":     testRefusedConsumers,
 		"claims that are too short are reported":        testShortClaims,
 		"packets that NATS does not take are too large": testTooLarge,
-		"a full stream refuses until there is capacity":     testFull,
+		"a full stream refuses until there is capacity": testFull,
 		"nothing is pulled while nothing is fetched":    testIdle,
 		"a slow distributor does not hold up others":    testSlowDistributor,
 		"memory is bounded":                             testMemory,
