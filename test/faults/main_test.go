@@ -38,7 +38,7 @@ func TestMain(m *testing.M) {
 	}
 	// Rows mostly wait, so they run in parallel unless the command line says
 	// otherwise.
-	if err := flag.Set("test.parallel", "3"); err != nil {
+	if err := flag.Set("test.parallel", "6"); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 	}
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
