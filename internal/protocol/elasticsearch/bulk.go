@@ -186,14 +186,14 @@ func unreadOperations(r *server.Request, d destination, arrived *head) (operatio
 	lines := bufio.NewReaderSize(body, maxActionBytes)
 	for len(operations) < maxItems {
 		line, err := lines.ReadSlice('\n')
-		if len(bytes.TrimSpace(line)) == 0 && err == nil {
+		if len(trim(line)) == 0 && err == nil {
 			continue
 		}
 		if len(line) == 0 && errors.Is(err, io.EOF) {
 			return operations
 		}
 		list := actions{index: []byte(d.index)}
-		one, malformed := list.parse(bytes.TrimSpace(line))
+		one, malformed := list.parse(trim(line))
 		if malformed != nil || err != nil && !errors.Is(err, io.EOF) {
 			return nil
 		}
