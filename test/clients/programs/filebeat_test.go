@@ -1,0 +1,55 @@
+package programs
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// filebeat is Filebeat with processors, or none.
+func filebeat(processors string) agent {
+	return agent{
+		input: "elasticsearch", emitter: always("shop/web-1"),
+		start: func(t *testing.T, folder, host, port string) {
+			t.Helper()
+			text := strings.NewReplacer("HOST", host, "PORT", port, "FOLDER", folder, "PROCESSORS", processors).Replace(`path.home: FOLDER/home
+filebeat.registry.flush: 100ms
+filebeat.inputs:
+  - type: filestream
+    id: app
+    paths: ["FOLDER/*.log"]
+    prospector.scanner.check_interval: 1s
+    parsers:
+      - ndjson: {target: app, message_key: message}
+processors:
+  - timestamp: {field: app.time, layouts: ["2006-01-02T15:04:05.999999Z07:00"]}
+  - drop_fields: {fields: [host, message], ignore_missing: true}
+  - rename:
+      fields: [{from: app.message, to: message}, {from: app.level, to: log.level}, {from: app.host, to: host.name}]
+  - add_fields: {target: service, fields: {name: shop}}
+PROCESSORS
+setup.template.enabled: false
+setup.ilm.enabled: false
+output.elasticsearch:
+  hosts: ["http://HOST:PORT"]
+  index: logs
+  bulk_max_size: 50
+  backoff: {init: 200ms, max: 1s}
+logging: {to_stderr: true, level: warning}
+`)
+			config := filepath.Join(folder, "filebeat.yml")
+			if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			start(t, program(t, "FILEBEAT"), "-c", config, "-strict.perms=false")
+		},
+	}
+}
+
+// Filebeat delivers each line once in each disturbance. Its retries write the members of an event in
+// another order, so that only ids of documents let them be recognised.
+func TestFilebeat(t *testing.T) {
+	program(t, "FILEBEAT")
+	filebeat("  - add_id: {}").runAll(t, "ids")
+}
