@@ -47,9 +47,9 @@ logging: {to_stderr: true, level: warning}
 	}
 }
 
-// Filebeat delivers each line once in each disturbance. Its retries write the members of an event in
-// another order, so that only ids of documents let them be recognised.
+// Filebeat delivers each line once in each disturbance, with ids of its own and without.
 func TestFilebeat(t *testing.T) {
 	program(t, "FILEBEAT")
+	filebeat("").runAll(t, "plain")
 	filebeat("  - add_id: {}").runAll(t, "ids")
 }
