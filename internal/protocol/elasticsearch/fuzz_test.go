@@ -18,7 +18,7 @@ func FuzzBulk(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte) {
 		s := new(protocoltest.System)
 		p := start(t, s)
-		response, _ := s.Do(p, "POST /i/_bulk", string(body), agent)
+		response, _ := s.Do(p, "POST /i/_bulk", string(body), agent, beat)
 		want, ok := referenceItems(body)
 		if ok != (response.Status == 200) || !ok && response.Status != 400 {
 			t.Fatalf("%q: %d %s, and %v", body, response.Status, response.Body, ok)
