@@ -7,13 +7,17 @@ import (
 	"testing"
 )
 
-// filebeat is Filebeat with processors, or none.
-func filebeat(processors string) agent {
+// filebeat returns Filebeat with further processors, or none, and with an index, or else with the setup
+// of a template and a policy as by default.
+func filebeat(processors, index string) agent {
+	if index != "" {
+		index = "index: " + index + "\nsetup: {template.enabled: false, ilm.enabled: false}"
+	}
 	return agent{
 		input: "elasticsearch", emitter: always("shop/web-1"),
 		start: func(t *testing.T, folder, host, port string) {
 			t.Helper()
-			text := strings.NewReplacer("HOST", host, "PORT", port, "FOLDER", folder, "PROCESSORS", processors).Replace(`path.home: FOLDER/home
+			text := strings.NewReplacer("HOST", host, "PORT", port, "FOLDER", folder, "PROCESSORS", processors, "INDEX", index).Replace(`path.home: FOLDER/home
 filebeat.registry.flush: 100ms
 filebeat.inputs:
   - type: filestream
@@ -29,13 +33,11 @@ processors:
       fields: [{from: app.message, to: message}, {from: app.level, to: log.level}, {from: app.host, to: host.name}]
   - add_fields: {target: service, fields: {name: shop}}
 PROCESSORS
-setup.template.enabled: false
-setup.ilm.enabled: false
 output.elasticsearch:
   hosts: ["http://HOST:PORT"]
-  index: logs
   bulk_max_size: 50
   backoff: {init: 200ms, max: 1s}
+  INDEX
 logging: {to_stderr: true, level: warning}
 `)
 			config := filepath.Join(folder, "filebeat.yml")
@@ -47,9 +49,9 @@ logging: {to_stderr: true, level: warning}
 	}
 }
 
-// Filebeat delivers each line once in each disturbance, with ids of its own and without.
+// Filebeat delivers each line once in each disturbance, with ids of documents and without.
 func TestFilebeat(t *testing.T) {
 	program(t, "FILEBEAT")
-	filebeat("").runAll(t, "plain")
-	filebeat("  - add_id: {}").runAll(t, "ids")
+	filebeat("", "").runAll(t, "plain")
+	filebeat("  - add_id: {}", "logs").runAll(t, "ids")
 }
