@@ -22,7 +22,10 @@ import (
 	"time"
 )
 
-const messages = 2000
+const (
+	messages  = 2000
+	perPacket = 20
+)
 
 // build returns the path of a program.
 func build(t *testing.T, packagePath string) string {
@@ -36,8 +39,8 @@ func build(t *testing.T, packagePath string) string {
 	return to
 }
 
-// start runs a program until the test ends.
-func start(t *testing.T, environment []string, name string, args ...string) {
+// start starts a program, and returns a function that ends it, as the end of the test does.
+func start(t *testing.T, environment []string, name string, args ...string) (stop func()) {
 	t.Helper()
 	var log bytes.Buffer
 	command := exec.Command(name, args...)
@@ -46,13 +49,17 @@ func start(t *testing.T, environment []string, name string, args ...string) {
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
+	stop = func() {
 		_ = command.Process.Signal(os.Interrupt)
 		_ = command.Wait()
+	}
+	t.Cleanup(func() {
+		stop()
 		if t.Failed() {
 			t.Logf("%s:\n%s", filepath.Base(name), log.String())
 		}
 	})
+	return stop
 }
 
 // addresses returns addresses that were free recently, with ports below the ephemeral ports.
@@ -116,15 +123,15 @@ func numbered(i int) message {
 	}
 }
 
-// sendAll posts all messages, 20 a packet, from several emitters.
+// sendAll posts all messages in packets, from several emitters.
 func sendAll(t *testing.T, to string, all []message) {
 	t.Helper()
 	var senders sync.WaitGroup
 	for emitter := range 4 {
 		senders.Go(func() {
-			for first := emitter * 20; first < len(all); first += 80 {
+			for first := emitter * perPacket; first < len(all); first += 4 * perPacket {
 				body, err := json.Marshal(map[string]any{
-					"emitter_id": fmt.Sprintf("shop/web-%d", emitter), "packet_id": fmt.Sprint(first), "messages": all[first : first+20],
+					"emitter_id": fmt.Sprintf("shop/web-%d", emitter), "packet_id": all[first].Metadata["number"], "messages": all[first : first+perPacket],
 				})
 				if err != nil {
 					t.Error(err)
@@ -164,19 +171,42 @@ func query(t *testing.T, from string) (records []map[string]string) {
 	return records
 }
 
+// backend is a way to deliver to VictoriaLogs.
+type backend struct {
+	// prefix and suffix are those of the host in ANALYZERS.
+	prefix, suffix string
+	// nanoseconds returns what is added to the time of message i.
+	nanoseconds func(i int) int
+	// service is the field with the service.
+	service string
+}
+
+var backends = map[string]backend{
+	"vlogs": {"vlogs+http://", "?gzip=on=1", func(int) int { return 0 }, "service.name"},
+	// The lines of a packet have different times, since Loki drops equal lines with equal times.
+	"loki": {"loki+http://", "/insert=1", func(i int) int { return i % perPacket }, "service_name"},
+}
+
+// Each message is found once, though VictoriaLogs is stopped while some of them are accepted.
 func TestEveryMessageIsFound(t *testing.T) {
 	if output, err := exec.CommandContext(t.Context(), "go", "mod", "download").CombinedOutput(); err != nil {
 		t.Skipf("the modules of VictoriaLogs are not to be had here: %v\n%s", err, output)
 	}
 	victoriaLogs, logstreamer := build(t, "github.com/VictoriaMetrics/VictoriaLogs/app/victoria-logs"), build(t, "github.com/logstreamer/logstreamer/cmd/logstreamer")
+	for name, b := range backends {
+		t.Run(name, func(t *testing.T) { b.run(t, victoriaLogs, logstreamer) })
+	}
+}
+
+func (b backend) run(t *testing.T, victoriaLogs, logstreamer string) {
 	free := addresses(t, 4)
 	logs, distributor := "http://"+free[0], "http://"+free[1]
-	start(t, nil, victoriaLogs,
-		"-httpListenAddr", free[0], "-storageDataPath", t.TempDir(), "-loggerLevel", "ERROR")
+	store := []string{"-httpListenAddr", free[0], "-storageDataPath", t.TempDir(), "-loggerLevel", "ERROR"}
+	stop := start(t, nil, victoriaLogs, store...)
 	_, port, _ := net.SplitHostPort(free[1])
 	start(t, []string{
-		"ANALYZERS=vlogs+" + logs + "?gzip=on=1", "PORT=" + port, "LISTEN_ADDR=127.0.0.1", "METRICS_ADDR=" + free[2], "ADMIN_ADDR=" + free[3],
-		"SENDER_TIMEOUT_MS=5000", "DATA_DIR=" + t.TempDir(),
+		"ANALYZERS=" + b.prefix + free[0] + b.suffix, "PORT=" + port, "LISTEN_ADDR=127.0.0.1", "METRICS_ADDR=" + free[2],
+		"ADMIN_ADDR=" + free[3], "SENDER_TIMEOUT_MS=5000", "DATA_DIR=" + t.TempDir(), "JOURNAL=disk",
 	}, logstreamer, "distributor")
 	until(t, "the distributor is ready", func() bool { status, _ := get(distributor + "/health"); return status == http.StatusOK })
 
@@ -184,10 +214,19 @@ func TestEveryMessageIsFound(t *testing.T) {
 	for i := range messages {
 		all = append(all, numbered(i))
 	}
-	sendAll(t, distributor, all)
 	var records []map[string]string
+	sendAll(t, distributor, all[:messages/2])
+	until(t, "the first half is found", func() bool { return len(query(t, logs)) >= messages/2 })
+	stop()
+	sendAll(t, distributor, all[messages/2:])
+	start(t, nil, victoriaLogs, store...)
 	until(t, "all messages are found", func() bool { records = query(t, logs); return len(records) >= messages })
+	b.check(t, all, records)
+}
 
+// check checks that the records are the messages, each once.
+func (b backend) check(t *testing.T, all []message, records []map[string]string) {
+	t.Helper()
 	found := make(map[string]map[string]string)
 	for _, one := range records {
 		found[one["number"]] = one
@@ -198,8 +237,8 @@ func TestEveryMessageIsFound(t *testing.T) {
 	for i, m := range all {
 		one := found[fmt.Sprint(i)]
 		at, err := time.Parse(time.RFC3339Nano, one["_time"])
-		if err != nil || at.UnixMilli() != m.Timestamp || one["_msg"] != m.Message || one["level"] != m.Level || one["attributes.level"] != "x" ||
-			one["quote"] != m.Metadata["quote"] || one["service.name"] != "shop" || !strings.HasPrefix(one["emitter_id"], "shop/web-") {
+		if err != nil || at.UnixNano() != m.Timestamp*int64(time.Millisecond)+int64(b.nanoseconds(i)) || one["_msg"] != m.Message || one["level"] != m.Level || one["attributes.level"] != "x" ||
+			one["quote"] != m.Metadata["quote"] || one[b.service] != "shop" || !strings.HasPrefix(one["emitter_id"], "shop/web-") {
 			t.Fatalf("message %+v is %v", m, one)
 		}
 	}

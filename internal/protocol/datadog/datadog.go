@@ -141,9 +141,10 @@ func (t *translator) translate(request *receiver.Request) error {
 	return nil
 }
 
+// record translates a record, or rejects it.
 func (t *translator) record(object []byte) error {
 	if jsontext.KindOf(object) != jsontext.Object {
-		return errNoRecord
+		return t.request.Reject(1, errNoRecord)
 	}
 	d := &t.document
 	d.Read(object, fields)

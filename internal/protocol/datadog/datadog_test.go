@@ -3,10 +3,12 @@ package datadog
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 
+	"github.com/logstreamer/logstreamer/internal/problem"
 	"github.com/logstreamer/logstreamer/internal/protocol/protocoltest"
 	"github.com/logstreamer/logstreamer/internal/protocol/receiver"
 )
@@ -83,19 +85,17 @@ func TestResponses(t *testing.T) {
 	}
 }
 
-// FuzzRecords accepts what encoding/json reads as an object, or as an array of objects.
+// FuzzRecords accepts what encoding/json reads as an object, or as an array with an object or empty.
 func FuzzRecords(f *testing.F) {
 	f.Add([]byte(`[{"message":"m","status":"warn","timestamp":1700000000123,"a":{"b":[1,{}]}},{}]`))
+	f.Add([]byte(`[5,{},null]`))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		s := new(protocoltest.System).Start(t, "datadog")
 		response, _ := s.Do(New(s.Receiver), logs, string(body))
 		valid := protocoltest.IsObject(body)
-		var list []map[string]json.RawMessage
+		var list []json.RawMessage
 		if err := json.Unmarshal(body, &list); err == nil && list != nil {
-			valid = true
-			for _, one := range list {
-				valid = valid && one != nil
-			}
+			valid = len(list) == 0 || slices.ContainsFunc(list, func(one json.RawMessage) bool { return protocoltest.IsObject(one) })
 		}
 		if valid != (response.Status == 202) || !valid && response.Status != 400 {
 			t.Fatalf("%q: %d %s", body, response.Status, response.Body)
@@ -105,9 +105,19 @@ func FuzzRecords(f *testing.F) {
 
 func TestLargeRecord(t *testing.T) {
 	record := func(text string) string { return `{"timestamp":1700000000000,"message":"` + text + `"}` }
-	protocoltest.LargeRecord{
+	protocoltest.RejectedRecord{
+		Reason:   problem.TooLarge,
 		Protocol: "datadog", New: func(r *receiver.Receiver) receiver.HTTP { return New(r) }, Request: logs, Success: http.StatusAccepted,
 		Alone: record("%s"), Among: "[" + record("one") + "," + record("%s") + "," + record("two") + "]",
+		Others: "192.0.2.1: 1700000000000 INFO one {body_key=message input=datadog}\n192.0.2.1: 1700000000000 INFO two {body_key=message input=datadog}",
+	}.Check(t)
+}
+
+func TestMalformedRecord(t *testing.T) {
+	record := func(text string) string { return `{"timestamp":1700000000000,"message":"` + text + `"}` }
+	protocoltest.RejectedRecord{
+		Protocol: "datadog", New: func(r *receiver.Receiver) receiver.HTTP { return New(r) }, Request: logs, Success: http.StatusAccepted,
+		Reason: problem.Malformed, Alone: `["three"]`, Among: "[" + record("one") + `,"three",` + record("two") + "]",
 		Others: "192.0.2.1: 1700000000000 INFO one {body_key=message input=datadog}\n192.0.2.1: 1700000000000 INFO two {body_key=message input=datadog}",
 	}.Check(t)
 }

@@ -68,15 +68,18 @@ func (a *actions) next() (one action, ok bool, err error) {
 	return one, true, nil
 }
 
-// nextLine returns the next line without white space around it; ok is false at the end.
+// nextLine returns the next line without JSON's white space around it; ok is false at the end.
 func (a *actions) nextLine() (line []byte, ok bool) {
 	if len(a.rest) == 0 {
 		return nil, false
 	}
 	line, a.rest, _ = bytes.Cut(a.rest, []byte{'\n'})
 	a.line++
-	return bytes.TrimSpace(line), true
+	return trim(line), true
 }
+
+// trim returns a line without JSON's white space around it.
+func trim(line []byte) []byte { return bytes.Trim(line, " \t\r\n") }
 
 var errAction = errors.New(`it must be like {"create":{"_index":"NAME","_id":"ID"}}`)
 

@@ -79,6 +79,9 @@ func (p *Protocol) accept(ctx context.Context, r *server.Request, from receiver.
 	packets := p.receiver.NewPackets(ctx, body)
 	t := p.translators.Get().(*translator)
 	t.begin(packets, from.Client, time.Now())
+	if isBeat(r.Head) {
+		t.content = sha256.New()
+	}
 	packets.Expect(len(body.Body) * 3 / 2)
 	err := p.translate(t, d, body.Body, response)
 	id, content := p.id(from, d, t, body.Body, receiver.ID{Text: response.ids})
@@ -133,22 +136,34 @@ func (p *Protocol) translate(t *translator, d destination, body []byte, response
 	}
 }
 
-// id returns the id of a request's packets: a hash of the ids of its documents, or of its body, or
+// id returns the id of a request's packets: a hash of the ids of its documents, or of its content, or
 // a new id. The content is equal when the request is repeated; the bodies of the packets are not if
-// they have times of arrival.
+// they have times of arrival, or their members come in another order.
 func (p *Protocol) id(from receiver.Sender, d destination, t *translator, body []byte, otherwise receiver.ID) (id receiver.ID, content string) {
+	whole := body
+	if t.content != nil {
+		whole = t.content.Sum(nil)
+	}
 	switch ids := t.identity(); {
-	case ids != nil && t.untimed:
-		sum := sha256.Sum256(body)
+	case ids != nil && (t.untimed || t.content != nil):
+		sum := sha256.Sum256(whole)
 		return p.receiver.ContentID(from, "ids", ids), string(sum[:])
 	case ids != nil:
 		return p.receiver.ContentID(from, "ids", ids), ""
 	case t.untimed:
 		return otherwise, ""
+	case t.content != nil:
+		return p.receiver.ContentID(from, "_bulk "+d.index, whole), string(whole)
 	default:
 		id = p.receiver.ContentID(from, "_bulk "+d.index, body)
 		return id, p.receiver.ContentOf(id)
 	}
+}
+
+// isBeat reports whether the client is one of the Beats, such as Filebeat, which encode a request anew
+// to send it again, with the members of objects in any order.
+func isBeat(head *http1.Head) bool {
+	return http1.Is(head.Field("x-elastic-product-origin"), "beats")
 }
 
 // operationsOf returns the operations of a bulk request, up to one that is malformed.
@@ -186,14 +201,14 @@ func unreadOperations(r *server.Request, d destination, arrived *head) (operatio
 	lines := bufio.NewReaderSize(body, maxActionBytes)
 	for len(operations) < maxItems {
 		line, err := lines.ReadSlice('\n')
-		if len(bytes.TrimSpace(line)) == 0 && err == nil {
+		if len(trim(line)) == 0 && err == nil {
 			continue
 		}
 		if len(line) == 0 && errors.Is(err, io.EOF) {
 			return operations
 		}
 		list := actions{index: []byte(d.index)}
-		one, malformed := list.parse(bytes.TrimSpace(line))
+		one, malformed := list.parse(trim(line))
 		if malformed != nil || err != nil && !errors.Is(err, io.EOF) {
 			return nil
 		}

@@ -16,6 +16,9 @@ import (
 
 const agent = "User-Agent: test"
 
+// beat is a field that Beats send; their requests are identified by their values.
+const beat = "X-Elastic-Product-Origin: beats"
+
 func start(t testing.TB, s *protocoltest.System) *Protocol {
 	return New(DefaultConfig(), s.Start(t, "elasticsearch").Receiver)
 }
@@ -438,4 +441,34 @@ func BenchmarkBulk(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(b.N)*records/b.Elapsed().Seconds(), "records/s")
+}
+
+// A request of a Beat that comes again has the same packets though the members of its documents come
+// in another order, with and without ids and times, and another request has not.
+func TestBeatsRequestThatComesAgain(t *testing.T) {
+	for name, c := range map[string]struct {
+		action, first, again, other string
+		fields                      []string
+		packets                     int
+	}{
+		"times": {`{"create":{"_index":"i"}}`, `{"@timestamp":"2023-11-14T22:13:20Z","a":{"x":1,"y":2},"message":"m"}`,
+			`{"message":"m","a":{"y":2,"x":1},"@timestamp":"2023-11-14T22:13:20Z"}`, `{"message":"m","a":{"y":2,"x":1},"@timestamp":"2023-11-14T22:13:21Z"}`, []string{beat}, 2},
+		"ids": {`{"create":{"_index":"i","_id":"1"}}`, `{"a":{"x":1,"y":2},"message":"m"}`,
+			`{"message":"m","a":{"y":2,"x":1}}`, `{"message":"m","a":{"y":2,"x":3}}`, []string{beat}, 2},
+		"neither":        {`{"create":{"_index":"i"}}`, `{"message":"m"}`, `{"message":"m"}`, `{"message":"m"}`, []string{beat}, 3},
+		"another client": {`{"create":{"_index":"i","_id":"1"}}`, `{"a":1,"message":"m"}`, `{"message":"m","a":1}`, `{"message":"m","a":1}`, nil, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := new(protocoltest.System).Start(t, "elasticsearch")
+			p := New(DefaultConfig(), s.Receiver)
+			for _, document := range []string{c.first, c.again, c.other} {
+				if response, _ := s.Do(p, "POST /_bulk", c.action+"\n"+document+"\n", c.fields...); response.Status != http.StatusOK {
+					t.Fatalf("%d %s", response.Status, response.Body)
+				}
+			}
+			if ids := s.PacketIDs(); len(ids) != c.packets {
+				t.Errorf("%q", ids)
+			}
+		})
+	}
 }

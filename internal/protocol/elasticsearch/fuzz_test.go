@@ -1,7 +1,6 @@
 package elasticsearch
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -12,12 +11,14 @@ import (
 
 // FuzzBulk compares the items of responses with the items that encoding/json reads.
 func FuzzBulk(f *testing.F) {
+	f.Add([]byte("{\"index\":{}}\n\v{}\n {\"index\":{}}\n\u00a0{}\n\t{\"index\":{}}\r\n {}\f\n"))
+	f.Add([]byte("{\"index\":{}}\n{}\n\u00a0{\"index\":{}}\n{}\n"))
 	f.Add([]byte(one))
 	f.Add([]byte("{\"index\":{\"_id\":\"1\",\"_index\":\"j\"}}\nbad\n\n{\"delete\":{}}\n{\"update\":{}}\n{}\n"))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		s := new(protocoltest.System)
 		p := start(t, s)
-		response, _ := s.Do(p, "POST /i/_bulk", string(body), agent)
+		response, _ := s.Do(p, "POST /i/_bulk", string(body), agent, beat)
 		want, ok := referenceItems(body)
 		if ok != (response.Status == 200) || !ok && response.Status != 400 {
 			t.Fatalf("%q: %d %s, and %v", body, response.Status, response.Body, ok)
@@ -49,7 +50,7 @@ func FuzzBulk(f *testing.F) {
 func referenceItems(body []byte) (items []string, ok bool) {
 	lines := strings.Split(strings.TrimSuffix(string(body), "\n"), "\n")
 	for len(lines) > 0 {
-		line := trim(lines[0])
+		line := trimmed(lines[0])
 		lines = lines[1:]
 		if line == "" {
 			continue
@@ -66,7 +67,7 @@ func referenceItems(body []byte) (items []string, ok bool) {
 			return nil, false
 		}
 		var document map[string]json.RawMessage
-		err := json.Unmarshal([]byte(trim(lines[0])), &document)
+		err := json.Unmarshal([]byte(trimmed(lines[0])), &document)
 		lines = lines[1:]
 		if name == "update" || err != nil || document == nil {
 			items = append(items, name+"400")
@@ -77,7 +78,8 @@ func referenceItems(body []byte) (items []string, ok bool) {
 	return items, len(items) > 0
 }
 
-func trim(line string) string { return string(bytes.TrimSpace([]byte(line))) }
+// trimmed returns a line without the white space that JSON permits.
+func trimmed(line string) string { return strings.Trim(line, " \t\r\n") }
 
 func referenceAction(line string) (name string, ok bool) {
 	decoder := json.NewDecoder(strings.NewReader(line))

@@ -3,6 +3,7 @@ package elasticsearch
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash"
@@ -49,17 +50,22 @@ type translator struct {
 	// own are the members that documents for ownIndex have.
 	own, ownIndex []byte
 
-	ids     hash.Hash // of all documents
-	noID    bool      // a document has none
-	untimed bool      // a record has no timestamp
-	skewed  int       // records
+	ids  hash.Hash // of all documents
+	noID bool      // a document has none
+	// content is a hash of all documents that does not depend on the order of their members; nil
+	// unless the client changes that when it sends a request again.
+	content hash.Hash
+	members record.Identity
+	text    []byte
+	untimed bool // a record has no timestamp
+	skewed  int  // records
 }
 
 func newTranslator() *translator { return &translator{ids: sha256.New()} }
 
 func (t *translator) begin(packets *record.Packets, sender netip.Addr, arrival time.Time) {
 	t.packets, t.sender, t.arrival = packets, sender, arrival
-	t.noID, t.untimed, t.skewed = false, false, 0
+	t.noID, t.untimed, t.skewed, t.content = false, false, 0, nil
 	t.ids.Reset()
 }
 
@@ -102,7 +108,7 @@ func (t *translator) add(index, id, source []byte) error {
 	case !isObject:
 		return errNoObject
 	}
-	t.beginMessage()
+	nano := t.beginMessage()
 	t.setOwn(index)
 	if len(id) > 0 {
 		m.Set("es.id", id)
@@ -112,6 +118,9 @@ func (t *translator) add(index, id, source []byte) error {
 		return err
 	}
 	t.note(index, id)
+	if t.content != nil {
+		t.noteContent(nano)
+	}
 	return nil
 }
 
@@ -131,14 +140,16 @@ func (t *translator) setOwn(index []byte) {
 	}
 }
 
-// beginMessage starts the message of the document with the first time that it has.
-func (t *translator) beginMessage() {
+// beginMessage starts the message of the document with the first time that it has, and returns the
+// time in nanoseconds since 1970, or 0.
+func (t *translator) beginMessage() (nano int64) {
 	nano, from := t.document.Time(timeFields...)
 	t.document.Use(from)
 	t.untimed = t.untimed || nano == 0
 	if t.message.BeginAt(nano, t.arrival) {
 		t.skewed++
 	}
+	return nano
 }
 
 func (t *translator) emitterOf(index []byte) []byte {
@@ -163,6 +174,13 @@ func (t *translator) note(index, id []byte) {
 		_, _ = t.ids.Write(part) // never fails
 		_, _ = t.ids.Write(separator[:])
 	}
+}
+
+// noteContent adds the message, with the time of its document or 0, to the content of the request.
+func (t *translator) noteContent(nano int64) {
+	t.text = binary.BigEndian.AppendUint64(t.text[:0], uint64(nano))
+	t.text = t.members.Append(t.text, &t.message)
+	_, _ = t.content.Write(binary.BigEndian.AppendUint64(t.text, uint64(len(t.text)))) // never fails
 }
 
 // identity returns a hash of the ids of all documents, or nil if a document has none.

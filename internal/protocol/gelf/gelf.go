@@ -65,25 +65,31 @@ func (p *Protocol) translate(q *receiver.Request) error {
 	t := p.translators.Get().(*Translator)
 	defer p.translators.Put(t)
 	defer t.Trim()
-	for rest, more := q.Body, true; more; more = len(rest) > 0 {
+	rest := q.Body
+	for records := 0; records == 0 || len(rest) > 0; records++ {
 		one, behind, err := next(rest)
 		if err != nil {
+			return &receiver.UnreadError{Records: records, Err: err}
+		}
+		if err := translateOne(t, q, one); err != nil {
 			return err
-		}
-		translated, err := t.Translate(one, q.Client, q.Arrival)
-		if err == nil {
-			err = q.Add(q.Packets.Group(translated.Emitter), translated.Message)
-		}
-		if err != nil {
-			return err
-		}
-		q.Untimed = q.Untimed || !translated.Timed
-		if translated.Skewed {
-			q.Skewed++
 		}
 		rest = behind
 	}
 	return nil
+}
+
+// translateOne adds a record to the packets of a request, or rejects it.
+func translateOne(t *Translator, q *receiver.Request, one []byte) error {
+	translated, err := t.Translate(one, q.Client, q.Arrival)
+	if err != nil {
+		return q.Reject(1, err)
+	}
+	q.Untimed = q.Untimed || !translated.Timed
+	if translated.Skewed {
+		q.Skewed++
+	}
+	return q.Add(q.Packets.Group(translated.Emitter), translated.Message)
 }
 
 // next returns the first JSON value of a body, and what follows it.

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/logstreamer/logstreamer/internal/problem"
 	"github.com/logstreamer/logstreamer/internal/protocol/protocoltest"
 	"github.com/logstreamer/logstreamer/internal/protocol/receiver"
 )
@@ -56,32 +57,38 @@ func TestRepeatedRecord(t *testing.T) {
 	}
 }
 
-// Records may follow each other in a request, with or without white space between them; one that
-// is malformed has all of them refused.
+// Records may follow each other in a request, with or without white space between them. One that
+// is no object is rejected; what is no JSON ends the request, of which the records before are
+// accepted.
 func TestSeveralRecords(t *testing.T) {
 	const (
 		first  = `{"host":"h","short_message":"m","timestamp":1700000000}`
 		second = `{"host":"h","short_message":"n","level":3,"timestamp":1700000001}`
-		both   = "h: 1700000000000 INFO m {body_key=short_message host=h input=gelf}\nh: 1700000001000 ERROR n {body_key=short_message host=h input=gelf severity_text=3}"
+		one    = "h: 1700000000000 INFO m {body_key=short_message host=h input=gelf}"
+		both   = one + "\nh: 1700000001000 ERROR n {body_key=short_message host=h input=gelf severity_text=3}"
 	)
-	for body, want := range map[string]string{
-		first + "\n" + second + "\n":     both,
-		first + second:                   both,
-		first + "\n" + second + "\nx":    "",
-		first + "\n" + `["m"]` + "\n":    "",
-		first + "\n" + second[:20]:       "",
-		" \n" + first + " " + second:     both,
-		"[" + first + "," + second + "]": "",
+	for body, want := range map[string]struct {
+		status int
+		text   string
+	}{
+		first + "\n" + second + "\n":       {202, both},
+		first + second:                     {202, both},
+		first + "\n" + second + "\nx":      {400, both},
+		first + "\n" + `["m"]` + second:    {202, both},
+		first + "\n" + second[:20]:         {400, one},
+		" \n" + first + " " + second:       {202, both},
+		"[" + first + "," + second + "]":   {400, ""},
+		"[" + first + "," + second + "] x": {400, ""},
+		"x" + first:                        {400, ""},
 	} {
 		s := new(protocoltest.System).Start(t, "gelf")
 		p := New(s.Receiver)
 		for range 2 { // the second is a duplicate
-			response, _ := s.Do(p, "POST /gelf", body)
-			if accepted := response.Status == 202; accepted != (want != "") || !accepted && response.Status != 400 {
+			if response, _ := s.Do(p, "POST /gelf", body); response.Status != want.status {
 				t.Errorf("%q: %d %s", body, response.Status, response.Body)
 			}
 		}
-		if got := s.NewText(); got != want {
+		if got := s.NewText(); got != want.text {
 			t.Errorf("%q became %s", body, got)
 		}
 	}
@@ -89,9 +96,19 @@ func TestSeveralRecords(t *testing.T) {
 
 func TestLargeRecord(t *testing.T) {
 	record := func(text string) string { return `{"timestamp":1700000000,"short_message":"` + text + `"}` }
-	protocoltest.LargeRecord{
+	protocoltest.RejectedRecord{
+		Reason:   problem.TooLarge,
 		Protocol: "gelf", New: func(r *receiver.Receiver) receiver.HTTP { return New(r) }, Request: "POST /gelf", Success: http.StatusAccepted,
 		Alone: record("%s"), Among: record("one") + record("%s") + "\n" + record("two"),
+		Others: "192.0.2.1: 1700000000000 INFO one {body_key=short_message input=gelf}\n192.0.2.1: 1700000000000 INFO two {body_key=short_message input=gelf}",
+	}.Check(t)
+}
+
+func TestMalformedRecord(t *testing.T) {
+	record := func(text string) string { return `{"timestamp":1700000000,"short_message":"` + text + `"}` }
+	protocoltest.RejectedRecord{
+		Protocol: "gelf", New: func(r *receiver.Receiver) receiver.HTTP { return New(r) }, Request: "POST /gelf", Success: http.StatusAccepted,
+		Reason: problem.Malformed, Alone: `"three"`, Among: record("one") + `"three"` + record("two"),
 		Others: "192.0.2.1: 1700000000000 INFO one {body_key=short_message input=gelf}\n192.0.2.1: 1700000000000 INFO two {body_key=short_message input=gelf}",
 	}.Check(t)
 }

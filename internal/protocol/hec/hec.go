@@ -3,6 +3,7 @@ package hec
 
 import (
 	"bytes"
+	"errors"
 	"net/http"
 	"strconv"
 	"strings"
@@ -66,11 +67,15 @@ func (p *Protocol) receive(r *server.Request, translate translation, to *http1.R
 	if why == nil {
 		from, why = p.receiver.AuthenticateToken(r, token(r))
 	}
+	invalid := none
 	if why == nil {
-		why = p.accept(r, from, translate)
+		invalid, why = p.accept(r, from, translate)
 	}
 	if why != nil {
 		refuse(to, why, r.Head.Authorization != nil)
+		if why.Code == problem.Malformed {
+			addInvalidEvent(to, invalid)
+		}
 		to.Unanswered = to.Status == http.StatusServiceUnavailable && isSplunkLogging(r.Head)
 		return
 	}
@@ -95,13 +100,14 @@ func token(r *server.Request) []byte {
 	return nil
 }
 
-// accept has the records of a request accepted, or returns why they are not.
-func (p *Protocol) accept(r *server.Request, from receiver.Sender, translate translation) *problem.Problem {
+// accept has the records of a request accepted, or returns why they are not, and the number of the
+// event from which on none is accepted, or none.
+func (p *Protocol) accept(r *server.Request, from receiver.Sender, translate translation) (invalid int, why *problem.Problem) {
 	ctx, cancel := receiver.WithCapacityTimeout()
 	defer cancel()
 	body, why := p.receiver.Read(ctx, r)
 	if why != nil {
-		return why
+		return none, why
 	}
 	request := p.receiver.NewRequest(ctx, from, body)
 	t := p.translators.Get().(*translator)
@@ -110,7 +116,33 @@ func (p *Protocol) accept(r *server.Request, from receiver.Sender, translate tra
 	target := t.target(r)
 	t.trim()
 	p.translators.Put(t)
-	return p.receiver.AcceptRequest(request, target, err)
+	invalid = invalidEvent(request, err)
+	return invalid, p.receiver.AcceptRequest(request, target, err)
+}
+
+// none is no number of an event.
+const none = -1
+
+// invalidEvent returns the number, from 0, of the event from which on none is accepted, if a request
+// with an error of its translation, or with rejected events only, is refused for them.
+func invalidEvent(request *receiver.Request, err error) int {
+	unread, isUnread := errors.AsType[*receiver.UnreadError](err)
+	switch {
+	case isUnread && request.Packets.Len() > 0:
+		return unread.Records
+	case errors.Is(err, errNoData):
+		return none
+	default:
+		return 0
+	}
+}
+
+// addInvalidEvent adds the number of an event to a refusal.
+func addInvalidEvent(to *http1.Response, number int) {
+	if number != none {
+		body := append(to.Body[:len(to.Body)-1], `,"invalid-event-number":`...)
+		to.Body = append(strconv.AppendInt(body, int64(number), 10), '}')
+	}
 }
 
 // isSplunkLogging reports whether the client is the package splunk-logging of Node.js, which

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/logstreamer/logstreamer/internal/problem"
 	"github.com/logstreamer/logstreamer/internal/protocol/protocoltest"
 	"github.com/logstreamer/logstreamer/internal/protocol/receiver"
 )
@@ -146,6 +147,7 @@ func TestUnanswered(t *testing.T) {
 func FuzzEvents(f *testing.F) {
 	f.Add([]byte(`{"time":1700000000.5,"event":{"message":"m","level":30},"fields":{"a":{"b":null}}}{"event":"n"}[{"event":1}]`))
 	f.Add([]byte(`{"event":1e999}{"event":null,"\u0065vent":1,"event":null}[]`))
+	f.Add([]byte(`{"event":1}[{},{"event":2}]{"event":`))
 	f.Add([]byte(`{"event":` + strings.Repeat("[", 200) + strings.Repeat("]", 200) + `}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		s := new(protocoltest.System).Start(t, "hec")
@@ -157,12 +159,14 @@ func FuzzEvents(f *testing.F) {
 		if ok != (response.Status == 200) || !ok && response.Status != 400 {
 			t.Fatalf("%q: %d %s, want %v", body, response.Status, response.Body, ok)
 		}
-		if got := strings.Count("\n"+s.NewText(), " {"); ok && got < want {
+		if got := strings.Count("\n"+s.NewText(), " {"); got < want || want == 0 && got > 0 {
 			t.Fatalf("%q: %d events, want %d", body, got, want)
 		}
 	})
 }
 
+// reference returns the number of events up to one that is no JSON, and whether there are any and
+// none is.
 func reference(body []byte) (events int, ok bool) {
 	decoder := json.NewDecoder(strings.NewReader(string(body)))
 	for {
@@ -175,10 +179,9 @@ func reference(body []byte) (events int, ok bool) {
 			list = []json.RawMessage{value}
 		}
 		for _, envelope := range list {
-			if !hasEvent(envelope) {
-				return 0, false
+			if hasEvent(envelope) {
+				events++
 			}
-			events++
 		}
 	}
 }
@@ -201,7 +204,8 @@ func hasEvent(envelope json.RawMessage) bool {
 
 func TestLargeEvent(t *testing.T) {
 	event := func(text string) string { return `{"time":1700000000,"event":"` + text + `"}` }
-	l := protocoltest.LargeRecord{
+	l := protocoltest.RejectedRecord{
+		Reason:   problem.TooLarge,
 		Protocol: "hec", New: func(r *receiver.Receiver) receiver.HTTP { return New(r) }, Success: http.StatusOK,
 		Others: "192.0.2.1: 1700000000000 INFO one {input=hec}\n192.0.2.1: 1700000000000 INFO two {input=hec}",
 	}
@@ -214,5 +218,48 @@ func TestLargeEvent(t *testing.T) {
 			l.Request, l.Alone, l.Among = "POST "+c.request, c.alone, c.among
 			l.Check(t)
 		})
+	}
+}
+
+func TestMalformedEvent(t *testing.T) {
+	const one, two = `{"time":1700000000,"event":"one"}`, `{"time":1700000000,"event":"two"}`
+	r := protocoltest.RejectedRecord{
+		Protocol: "hec", New: func(r *receiver.Receiver) receiver.HTTP { return New(r) }, Request: event, Success: http.StatusOK, Reason: problem.Malformed,
+		Others: "192.0.2.1: 1700000000000 INFO one {input=hec}\n192.0.2.1: 1700000000000 INFO two {input=hec}",
+	}
+	for name, c := range map[string]struct{ alone, among string }{
+		"no event":  {`{"time":1}`, one + `{"time":1}` + two},
+		"no object": {`5`, one + "5 " + two},
+		"an array":  {`[null]`, "[" + one + ",null," + two + "]"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r.Alone, r.Among = c.alone, c.among
+			r.Check(t)
+		})
+	}
+}
+
+// As by Splunk, events before one that is no JSON are accepted, and the response has its number.
+func TestUnreadEvents(t *testing.T) {
+	const one, two = `{"time":1700000000,"event":"one"}`, `{"time":1700000000,"event":"two"}`
+	const message = "192.0.2.1: 1700000000000 INFO one {input=hec}"
+	for body, want := range map[string]struct{ number, messages string }{
+		one + `{"event":` + two:              {`"code":6,"invalid-event-number":1}`, message},
+		"[" + one + ",{}]" + `{"event":NaN}`: {`"code":6,"invalid-event-number":2}`, message},
+		`{"event":NaN}` + two:                {`"code":6,"invalid-event-number":0}`, ""},
+		`{}{"event":NaN}`:                    {`"code":12,"invalid-event-number":0}`, ""},
+		`{}`:                                 {`"code":12,"invalid-event-number":0}`, ""},
+		` `:                                  {`"code":5}`, ""},
+	} {
+		s := new(protocoltest.System).Start(t, "hec")
+		p := New(s.Receiver)
+		for range 2 { // the second time they are duplicates
+			if response, _ := s.Do(p, event, body); response.Status != http.StatusBadRequest || !strings.HasSuffix(string(response.Body), want.number) {
+				t.Errorf("%s: %d %s", body, response.Status, response.Body)
+			}
+		}
+		if got := s.NewText(); got != want.messages {
+			t.Errorf("%s became %s", body, got)
+		}
 	}
 }

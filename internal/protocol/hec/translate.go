@@ -92,21 +92,13 @@ func (t *translator) events(body []byte) error {
 	for at < len(body) {
 		end, err := jsontext.Scan(body, at)
 		if err != nil {
+			return &receiver.UnreadError{Records: count, Err: err}
+		}
+		added, err := t.value(body[at:end])
+		if err != nil {
 			return err
 		}
-		value := body[at:end]
-		if jsontext.KindOf(value) == jsontext.Array {
-			for event := range jsontext.Elements(value) {
-				if err := t.event(event); err != nil {
-					return err
-				}
-				count++
-			}
-		} else if err := t.event(value); err != nil {
-			return err
-		} else {
-			count++
-		}
+		count += added
 		at = jsontext.Space(body, end)
 	}
 	if count == 0 {
@@ -115,14 +107,29 @@ func (t *translator) events(body []byte) error {
 	return nil
 }
 
+// value translates an event, or an array of events, and returns their number.
+func (t *translator) value(value []byte) (count int, err error) {
+	if jsontext.KindOf(value) != jsontext.Array {
+		return 1, t.event(value)
+	}
+	for event := range jsontext.Elements(value) {
+		if err := t.event(event); err != nil {
+			return count, err
+		}
+		count++
+	}
+	return count, nil
+}
+
+// event translates an event, or rejects it.
 func (t *translator) event(envelope []byte) error {
 	if jsontext.KindOf(envelope) != jsontext.Object {
-		return errNoObject
+		return t.request.Reject(1, errNoObject)
 	}
 	envelopeFields.Find(envelope, t.values[:])
 	event := t.values[fieldEvent]
 	if event == nil {
-		return errNoEvent
+		return t.request.Reject(1, errNoEvent)
 	}
 	t.beginMessage(t.text(fieldTime))
 	m := &t.message

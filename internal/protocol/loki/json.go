@@ -48,14 +48,19 @@ func member(object []byte, name string, kind jsontext.Kind) (found []byte, err e
 	return found, nil
 }
 
+// streamJSON translates a stream. One that has no labels as an object is rejected with all of its
+// values, and counts as a record if these are no array either.
 func (t *translator) streamJSON(stream []byte) error {
-	labels, err := member(stream, "stream", jsontext.Object)
-	if err != nil {
-		return err
-	}
 	values, err := member(stream, "values", jsontext.Array)
 	if err != nil {
-		return err
+		return t.request.Reject(1, err)
+	}
+	labels, err := member(stream, "stream", jsontext.Object)
+	switch {
+	case err != nil:
+		return t.request.Reject(countElements(values), err)
+	case labels == nil && values == nil:
+		return t.request.Reject(1, errStreams)
 	}
 	t.beginStream()
 	if labels != nil {
@@ -68,28 +73,35 @@ func (t *translator) streamJSON(stream []byte) error {
 		return nil
 	}
 	for value := range jsontext.Elements(values) {
-		if err := t.valueJSON(value); err != nil {
+		if err := t.request.Reject(1, t.valueJSON(value)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// countElements returns the number of elements of an array, or 1 without an array.
+func countElements(array []byte) (count int) {
+	if array == nil {
+		return 1
+	}
+	for range jsontext.Elements(array) {
+		count++
+	}
+	return count
+}
+
 // addLabelJSON adds a label of the stream. One that is no string keeps its type.
 func (t *translator) addLabelJSON(name, value []byte) {
-	if jsontext.KindOf(value) != jsontext.String {
-		text := record.Text(value, nil)
-		t.service.offer(name, text, serviceLabels)
-		t.instance.offer(name, text, instanceLabels)
-		if n := rankOf(name, levelLabels); n >= 0 {
-			t.levels[n] = append(t.levels[n][:0], text...)
-		}
-		t.labels.AddJSON(name, value)
+	var buffer [64]byte
+	decoded := jsontext.Decoded(name, buffer[:0])
+	if jsontext.KindOf(value) == jsontext.String {
+		t.scratch = jsontext.AppendDecoded(t.scratch[:0], jsontext.Content(value))
+		t.addLabel(decoded, t.scratch)
 		return
 	}
-	var buffer [64]byte
-	t.scratch = jsontext.AppendDecoded(t.scratch[:0], jsontext.Content(value))
-	t.addLabel(jsontext.Decoded(name, buffer[:0]), t.scratch)
+	t.offerLabel(decoded, record.Text(value, nil))
+	t.labels.AddJSON(name, value)
 }
 
 // valueJSON translates [time, line] or [time, line, {metadata}].
@@ -122,7 +134,7 @@ func (t *translator) valueJSON(value []byte) error {
 
 func (t *translator) addMetadataJSON(object []byte) {
 	for name, value := range jsontext.Members(object) {
-		t.offerLevel(name, record.Text(value, nil))
+		t.offerLevel(jsontext.Decoded(name, nil), record.Text(value, nil))
 		t.message.AddJSON(name, value)
 	}
 }
@@ -132,7 +144,7 @@ func (t *translator) addMetadataJSON(object []byte) {
 func (t *translator) lineJSON(line []byte) error {
 	t.message.SetBodyJSON(line)
 	var text []byte
-	if jsontext.KindOf(line) == jsontext.String && line[1] == '{' {
+	if jsontext.KindOf(line) == jsontext.String && (line[1] == '{' || line[1] == '\\') {
 		t.scratch = jsontext.AppendDecoded(t.scratch[:0], jsontext.Content(line))
 		text = t.scratch
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/klauspost/compress/snappy"
 
+	"github.com/logstreamer/logstreamer/internal/problem"
 	"github.com/logstreamer/logstreamer/internal/protocol/protocoltest"
 	"github.com/logstreamer/logstreamer/internal/protocol/receiver"
 )
@@ -57,6 +58,14 @@ a/i: 1700000000000 INFO m {app=a host=h input=loki instance=i job=j service_name
 a: 1700000000000 INFO m {app=a input=loki}`,
 		`{"streams":[]}`:                "\n",
 		` {"streams":[{"stream":{}}]} `: "\n",
+		// Names and values are found however they are escaped.
+		`{"streams":[{"stream":{"\u0061pp":5,"ho\u0073t":"h\u0031"},"values":[["1700000000000000000","one"],["1700000000000000000","two",{"l\u0065vel":"w\u0061rn"}]]}]}`: `
+5/h1: 1700000000000 INFO one {app=5(i) host=h1 input=loki}
+5/h1: 1700000000000 WARN two {app=5(i) host=h1 input=loki level=warn}`,
+		`{"streams":[{"stream":{"\u0061pp":"\u0061","l\u0065vel":50},"values":[["1700000000000000000","m"]]}]}`: `
+a: 1700000000000 ERROR m {app=a input=loki level=50(i)}`,
+		`{"streams":[{"stream":{"\u0061pp":"\u0061"},"values":[["1700000000000000000","\u007b\"level\":50}"]]}]}`: `
+a: 1700000000000 ERROR {"level":50} {app=a input=loki severity_text=50}`,
 	} {
 		status, got := messages(t, body)
 		if at := strings.Index(want, "NOW"); at >= 0 {
@@ -71,7 +80,8 @@ a: 1700000000000 INFO m {app=a input=loki}`,
 func TestMalformedJSON(t *testing.T) {
 	const start, end = `{"streams":[{"stream":{},"values":[`, `]}]}`
 	for _, body := range []string{
-		``, `x`, `[]`, `{}`, `{"streams":{}}`, `{"streams":[1]}`, `{"streams":[{"stream":"{a=1}"}]}`, `{"streams":[{"values":{}}]}`, `{"streams":[]}{}`,
+		``, `x`, `[]`, `{}`, `{"streams":{}}`, `{"streams":[1]}`, `{"streams":[{"stream":"{a=1}"}]}`, `{"streams":[{"values":{}}]}`, `{"streams":[]}{}`, `{"streams":[{}]}`,
+		`{"streams":[{"labels":"{a=\"b\"}","entries":[{"ts":"2023-11-14T22:13:20Z","line":"m"}]}]}`,
 		start + `1` + end, start + `[]` + end, start + `["1"]` + end, start + `["1","m",5]` + end, start + `["1","m",{},1]` + end,
 		start + `["now","m"]` + end, start + `["-1","m"]` + end, start + `["1.5","m"]` + end, start + `["99999999999999999999","m"]` + end,
 		strings.Repeat("[", 1<<16),
@@ -233,7 +243,8 @@ func TestLargeLine(t *testing.T) {
 		of := func(entries ...string) string {
 			return `{"streams":[{"stream":{},"values":[` + strings.Join(entries, ",") + `]}]}`
 		}
-		protocoltest.LargeRecord{
+		protocoltest.RejectedRecord{
+			Reason:   problem.TooLarge,
 			Protocol: "loki", New: handler, Request: push, Fields: []string{jsonType}, Success: http.StatusNoContent,
 			Alone: of(entry("%s")), Among: of(entry("one"), entry("%s"), entry("two")), Others: others,
 		}.Check(t)
@@ -241,7 +252,8 @@ func TestLargeLine(t *testing.T) {
 	t.Run("protobuf", func(t *testing.T) {
 		large := entryOf(1700000000, 0, strings.Repeat("x", protocoltest.MaxPacketBytes))
 		of := func(entries ...[]byte) string { return string(encode(pushOf(streamOf("{}", entries...)))) }
-		protocoltest.LargeRecord{
+		protocoltest.RejectedRecord{
+			Reason:   problem.TooLarge,
 			Protocol: "loki", New: handler, Request: push, Fields: []string{protobufType}, Success: http.StatusNoContent,
 			Alone: of(large), Among: of(entryOf(1700000000, 0, "one"), large, entryOf(1700000000, 0, "two")), Others: others,
 		}.Check(t)
@@ -249,3 +261,46 @@ func TestLargeLine(t *testing.T) {
 }
 
 func handler(r *receiver.Receiver) receiver.HTTP { return New(r) }
+
+func TestMalformedRecord(t *testing.T) {
+	const others = "a: 1700000000000 INFO one {app=a input=loki}\na: 1700000000000 INFO two {app=a input=loki}"
+	const one, two = `["` + second + `000000000","one"]`, `["` + second + `000000000","two"]`
+	const labels = `{"stream":{"app":"a"},"values":`
+	ofJSON := func(streams string) string { return `{"streams":[` + streams + `]}` }
+	ofProtobuf := func(streams ...[]byte) string { return string(encode(pushOf(streams...))) }
+	entry := func(line string) []byte { return entryOf(1700000000, 0, line) }
+	for name, c := range map[string]struct{ fields, alone, among string }{
+		"time":             {jsonType, ofJSON(labels + `[["now","m"]]}`), ofJSON(labels + "[" + one + `,["now","m"],` + two + "]}")},
+		"time before 1970": {jsonType, ofJSON(labels + `[["-1","m"]]}`), ofJSON(labels + "[" + one + `,["-1","m"],` + two + "]}")},
+		"value":            {jsonType, ofJSON(labels + `[1]}`), ofJSON(labels + "[" + one + `,1,` + two + "]}")},
+		"metadata":         {jsonType, ofJSON(labels + `[["1","m",5]]}`), ofJSON(labels + "[" + one + `,["1","m",5],` + two + "]}")},
+		"labels": {jsonType, ofJSON(`{"stream":"{}","values":[["1","m"]]}`),
+			ofJSON(labels + "[" + one + `]},{"stream":"{}","values":[["1","m"]]},` + labels + "[" + two + "]}")},
+		"values":    {jsonType, ofJSON(labels + `{}}`), ofJSON(labels + "[" + one + `]},` + labels + "{}}," + labels + "[" + two + "]}")},
+		"no stream": {jsonType, ofJSON("5"), ofJSON(labels + "[" + one + `]},5,` + labels + "[" + two + "]}")},
+		"labels in protobuf": {protobufType, ofProtobuf(streamOf("{app=}", entry("m"))),
+			ofProtobuf(streamOf(`{app="a"}`, entry("one")), streamOf("{app=}", entry("m")), streamOf(`{app="a"}`, entry("two")))},
+		"time in protobuf": {protobufType, ofProtobuf(streamOf("{}", entryOf(-1, 0, "m"))),
+			ofProtobuf(streamOf(`{app="a"}`, entry("one"), entryOf(-1, 0, "m"), entry("two")))},
+	} {
+		t.Run(name, func(t *testing.T) {
+			protocoltest.RejectedRecord{
+				Protocol: "loki", New: handler, Request: push, Fields: []string{c.fields}, Success: http.StatusNoContent,
+				Reason: problem.Malformed, Alone: c.alone, Among: c.among, Others: others,
+			}.Check(t)
+		})
+	}
+}
+
+// A stream with labels that cannot be read counts as many rejected records as it has entries.
+func TestRejectedStream(t *testing.T) {
+	const good, bad = `{"stream":{},"values":[["1","m"]]}`, `{"stream":5,"values":[["1","m"],["1","n"],["1","o"]]}`
+	s := new(protocoltest.System).Start(t, "loki")
+	p := New(s.Receiver)
+	s.Do(p, push, `{"streams":[`+good+`,`+bad+`]}`, jsonType)
+	entry := entryOf(1, 0, "m")
+	s.Do(p, push, string(encode(pushOf(streamOf("a", entry, entry), streamOf("{}", entry)))), protobufType)
+	if n := s.Count("distributor_input_rejected_records_total", "malformed"); n != 5 {
+		t.Errorf("%v records were rejected", n)
+	}
+}

@@ -94,7 +94,7 @@ func consumeVarint(message []byte) (value uint64, size int) {
 	return 0, -1
 }
 
-// referencePush translates a push to JSON, with the labels of each stream kept in one.
+// referencePush translates a push to JSON, without what is rejected.
 func referencePush(message []byte) (text []byte, ok bool) {
 	type stream struct {
 		Stream map[string]string `json:"stream"`
@@ -109,23 +109,31 @@ func referencePush(message []byte) (text []byte, ok bool) {
 		}
 		s := stream{Stream: map[string]string{}}
 		var labels string
+		var entries [][]byte
 		must(wireFields(content, func(number protowire.Number, kind protowire.Type, content []byte, _ uint64) {
 			switch {
 			case number == 1 && kind == protowire.BytesType:
 				labels = string(content)
 			case number == 2 && kind == protowire.BytesType:
-				value, valid := referenceEntry(content)
-				must(valid)
-				s.Values = append(s.Values, value)
+				entries = append(entries, content)
 			}
 		}))
-		must(parseLabels(labels, func(name, value []byte) { s.Stream[string(name)] = string(value) }) == nil)
+		if parseLabels(labels, func(name, value []byte) { s.Stream[string(name)] = string(value) }) != nil {
+			return
+		}
+		for _, entry := range entries {
+			value, valid := referenceEntry(entry)
+			if must(valid); value != nil {
+				s.Values = append(s.Values, value)
+			}
+		}
 		streams = append(streams, s)
 	}))
 	text, _ = json.Marshal(map[string]any{"streams": streams})
 	return text, ok
 }
 
+// referenceEntry returns nil for an entry with a time that is out of range.
 func referenceEntry(message []byte) (value []any, ok bool) {
 	var seconds, nanos int64
 	var line string
@@ -162,34 +170,36 @@ func referenceEntry(message []byte) (value []any, ok bool) {
 		}
 	})
 	if seconds < 0 || seconds >= math.MaxInt64/int64(time.Second) || nanos < 0 || nanos >= 1e9 {
-		return nil, false
+		return nil, ok && timeOK
 	}
 	return []any{strconv.FormatInt(seconds*int64(time.Second)+nanos, 10), line, pairs}, ok && timeOK
 }
 
-// translate returns the messages that a translation makes.
-func translate(t *testing.T, translation func(*translator) error) (string, error) {
+// translate returns the messages that a translation makes, and rejected if a record was.
+func translate(t *testing.T, translation func(*translator) error) (text string, rejected bool, err error) {
 	s := new(protocoltest.System).Start(t, "loki")
 	packets := s.Receiver.NewPackets(t.Context(), nil)
 	var tr translator
-	tr.begin(&receiver.Request{Packets: packets, Client: protocoltest.Client, Arrival: time.UnixMilli(1700000000000)})
+	request := &receiver.Request{Packets: packets, Client: protocoltest.Client, Arrival: time.UnixMilli(1700000000000)}
+	tr.begin(request)
 	if err := translation(&tr); err != nil {
 		packets.Drop()
-		return "", err
+		return "", false, err
 	}
-	return s.TextOf(packets), nil
+	return s.TextOf(packets), request.Rejected() != nil, nil
 }
 
 // Each push in protobuf is translated as the same push in JSON, and each in JSON has the
 // records that encoding/json sees.
 func FuzzPush(f *testing.F) {
 	f.Add(pushOf(streamOf(`{job="x",level="warn"}`, entryOf(1700000000, 1, "line", "k", "v"), entryOf(0, 0, "")), streamOf("{}")))
+	f.Add(pushOf(streamOf("{job=}", entryOf(1, 1, "m")), streamOf(`{job="x"}`, entryOf(-1, 0, "m"), entryOf(1, 0, "m"))))
 	f.Add([]byte(`{"streams":[{"stream":{"job":"x","n":1},"values":[["1700000000000000000","line",{"k":"v"}],["0",""]]}]}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		got, err := translate(t, func(tr *translator) error { return tr.push(body) })
+		got, _, err := translate(t, func(tr *translator) error { return tr.push(body) })
 		if reference, ok := referencePush(body); ok != (err == nil) && !hasBadPair(body) {
 			t.Fatalf("%q: %v, and %v", body, err, ok)
-		} else if want, _ := translate(t, func(tr *translator) error { return tr.pushJSON(reference) }); ok && comparable(body) && sorted(got) != sorted(want) {
+		} else if want, _, _ := translate(t, func(tr *translator) error { return tr.pushJSON(reference) }); ok && comparable(body) && sorted(got) != sorted(want) {
 			t.Fatalf("%q is\n%s\nand as JSON\n%s", body, got, want)
 		}
 		checkJSON(t, body)
@@ -222,8 +232,8 @@ func sorted(text string) string {
 }
 
 func checkJSON(t *testing.T, body []byte) {
-	got, err := translate(t, func(tr *translator) error { return tr.pushJSON(body) })
-	if err != nil {
+	got, rejected, err := translate(t, func(tr *translator) error { return tr.pushJSON(body) })
+	if err != nil || rejected {
 		return // the table tests what is malformed
 	}
 	// Members of maps, unlike those of structs, are found by their exact names.

@@ -92,12 +92,17 @@ func (t *translator) beginStream() {
 
 // addLabel adds a label of the stream.
 func (t *translator) addLabel(name, value []byte) {
+	t.offerLabel(name, value)
+	t.labels.Add(name, value)
+}
+
+// offerLabel uses a label for the emitter and the level.
+func (t *translator) offerLabel(name, value []byte) {
 	t.service.offer(name, value, serviceLabels)
 	t.instance.offer(name, value, instanceLabels)
 	if n := rankOf(name, levelLabels); n >= 0 {
 		t.levels[n] = append(t.levels[n][:0], value...)
 	}
-	t.labels.Add(name, value)
 }
 
 // endLabels sets the group of the stream's records, once all labels are added.
@@ -192,7 +197,7 @@ func (t *translator) stream(message []byte) error {
 	}
 	t.beginStream()
 	if err := parseLabels(string(labels), t.addLabel); err != nil {
-		return err
+		return t.request.Reject(countEntries(message), err)
 	}
 	t.endLabels()
 	t.request.Packets.Expect(len(message) * 5 / 2)
@@ -208,6 +213,18 @@ func (t *translator) stream(message []byte) error {
 	return nil
 }
 
+// countEntries returns the number of entries of a stream.
+func countEntries(message []byte) (count int) {
+	f := protobuf.Fields{Rest: message}
+	for f.Next() {
+		if f.Tag == streamEntries {
+			count++
+		}
+	}
+	return count
+}
+
+// entry translates an entry, or rejects it if only its time is wrong.
 func (t *translator) entry(message []byte) error {
 	var time, line []byte
 	f := protobuf.Fields{Rest: message}
@@ -220,8 +237,11 @@ func (t *translator) entry(message []byte) error {
 		}
 	}
 	nano, err := nanoseconds(time)
-	if f.Malformed || err != nil {
-		return errors.Join(errPush, err)
+	switch {
+	case f.Malformed || errors.Is(err, errPush):
+		return errPush
+	case err != nil:
+		return t.request.Reject(1, err)
 	}
 	t.beginRecord(nano)
 	f = protobuf.Fields{Rest: message}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -284,4 +285,58 @@ func TestRejectionsAreLoggedOnce(t *testing.T) {
 			}
 		}
 	})
+}
+
+// The rejected records of an accepted request are counted and logged by their reason; those of a
+// refused request are not.
+func TestRejectedRecords(t *testing.T) {
+	f := newFixture(t, false)
+	accept := func(good int, err error) *problem.Problem {
+		body, why := f.Read(t.Context(), f.request("body"))
+		if why != nil {
+			t.Fatal(why)
+		}
+		q := f.NewRequest(t.Context(), Sender{Client: netip.MustParseAddr("192.0.2.1")}, body)
+		var m record.Message
+		for range good {
+			q.Begin(&m, 1)
+			if err := q.Add(q.Packets.Group([]byte("web-1")), &m); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := q.Reject(0, nil); err != nil || q.Rejected() != nil {
+			t.Errorf("nothing is rejected: %v, %v", err, q.Rejected())
+		}
+		if unavailable := record.UnavailableError(intake.Overloaded); q.Reject(1, unavailable) != error(unavailable) {
+			t.Error("a record is rejected for want of memory")
+		}
+		if err := q.Reject(2, errors.New("it has no text")); err != nil {
+			t.Error(err)
+		}
+		return f.AcceptRequest(q, "/x", err)
+	}
+	rejected := f.metrics.rejected.WithLabelValues("test-http", string(problem.Malformed))
+	if why := accept(0, nil); codeOf(why) != problem.Malformed || why.Detail != "it has no text" || testutil.ToFloat64(rejected) != 0 {
+		t.Errorf("alone: %+v", why)
+	}
+	if why := accept(0, &UnreadError{2, errors.New("no JSON")}); codeOf(why) != problem.Malformed || why.Detail != "it has no text" {
+		t.Errorf("before what cannot be read: %+v", why)
+	}
+	if why := accept(1, errors.New("broken")); codeOf(why) != problem.Malformed || testutil.ToFloat64(rejected) != 0 {
+		t.Errorf("in a malformed request: %+v", why)
+	}
+	if why := accept(1, nil); why != nil || testutil.ToFloat64(rejected) != 2 {
+		t.Errorf("among others: %+v, %v", why, testutil.ToFloat64(rejected))
+	}
+	if why := accept(1, &UnreadError{3, errors.New("no JSON")}); codeOf(why) != problem.Malformed || why.Detail != "record 4: no JSON; the records before it are accepted" {
+		t.Errorf("before what cannot be read: %+v", why)
+	}
+	for _, part := range []string{"reason=malformed", "records=2", "client=192.0.2.1", `error="it has no text"`} {
+		if !strings.Contains(f.log.String(), part) {
+			t.Errorf("%s is not in %s", part, f.log.String())
+		}
+	}
+	if got := testutil.ToFloat64(f.metrics.records.WithLabelValues("test-http")); got != 1 {
+		t.Errorf("%v records were accepted", got)
+	}
 }

@@ -200,7 +200,8 @@ func (d *Distributor) Await(what string, holds func() bool) {
 	await(d.T, what, holds)
 }
 
-// Counter returns the sum of a counter's series with a label, such as reason="too_large".
+// Counter returns the sum of a counter's series with a label, such as reason="too_large", or with an
+// empty text of all.
 func (d *Distributor) Counter(name, label string) (sum float64) {
 	d.Helper()
 	response, err := http.Get("http://" + d.metrics + "/metrics")
@@ -209,8 +210,11 @@ func (d *Distributor) Counter(name, label string) (sum float64) {
 	}
 	defer response.Body.Close()
 	for lines := bufio.NewScanner(response.Body); lines.Scan(); {
-		series, value, _ := strings.Cut(lines.Text(), "} ")
-		if number, err := strconv.ParseFloat(value, 64); err == nil && strings.HasPrefix(series, name+"{") && strings.Contains(series, label) {
+		text := lines.Text()
+		end := strings.LastIndexByte(text, ' ')
+		series, value := text[:max(end, 0)], text[end+1:]
+		metric, _, _ := strings.Cut(series, "{")
+		if number, err := strconv.ParseFloat(value, 64); err == nil && metric == name && strings.Contains(series, label) {
 			sum += number
 		}
 	}

@@ -112,6 +112,9 @@ func (a agent) run(t *testing.T, happens harness.Disturbance) {
 		d.Stop()
 	} else {
 		d.Analyzer.AwaitAll(t, "", all)
+		if n := d.Counter("distributor_id_conflicts_total", ""); n > 0 {
+			t.Errorf("%v packets were taken for others with their ids", n)
+		}
 		d.Stop()
 		d.Analyzer.AwaitOnce(t, "", all)
 	}

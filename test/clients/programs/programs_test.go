@@ -21,6 +21,11 @@
 // a module that requires github.com/influxdata/telegraf@v1.37.2:
 //
 //	go build -mod=mod -tags custom,inputs.tail,parsers.json_v2,outputs.loki,outputs.syslog github.com/influxdata/telegraf/cmd/telegraf
+//
+// FILEBEAT is built in a module that requires github.com/elastic/beats/v7@v7.17.29 and has the replace
+// directives of that module's go.mod:
+//
+//	CGO_ENABLED=0 go build -mod=mod github.com/elastic/beats/v7/filebeat
 package programs
 
 import (
