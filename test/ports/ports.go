@@ -13,8 +13,8 @@ import (
 // listens on it, or while the process is down.
 const (
 	first     = 20_000
-	blockSize = 500
-	blocks    = 24
+	blockSize = 300
+	blocks    = 40
 )
 
 // own is the block of this process. No other process that uses this package gets a port of it, even

@@ -7,9 +7,12 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/logstreamer/logstreamer/test/ports"
 )
 
 // Analyzer is an analyzer with faults. It starts healthy, takes every packet and
@@ -34,10 +37,16 @@ type Analyzer struct {
 	hung      map[string]bool
 }
 
-// New starts an analyzer on a loopback port; it is closed when the test ends.
+// New starts an analyzer on a loopback port that no other test process uses: distributors of
+// another process may still send to the port of an analyzer that is gone. It is closed when the
+// test ends.
 func New(tb testing.TB) *Analyzer {
 	tb.Helper()
-	return NewAt(tb, "127.0.0.1:0")
+	free, err := ports.Free(1)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return NewAt(tb, net.JoinHostPort("127.0.0.1", strconv.Itoa(free[0])))
 }
 
 // NewAt is New with an address, host:port.
