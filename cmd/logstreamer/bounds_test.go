@@ -79,6 +79,20 @@ func TestLargeBodiesAreReported(t *testing.T) {
 	}
 }
 
+// Settings that others leave without effect are reported.
+func TestIneffectiveSettingsAreReported(t *testing.T) {
+	for arguments, want := range map[string]string{
+		"-nats-url=nats://n:4222":                    "NATS_URL has no effect with JOURNAL=memory",
+		"-forward-shared-key=k":                      "FORWARD_SHARED_KEY has no effect",
+		"-forward-shared-key=k -inputs=http,forward": "",
+	} {
+		code, stdout, stderr := invoke(t, slices.Concat([]string{"check", "-analyzers=http://a=1", "-data-dir=" + t.TempDir()}, strings.Fields(arguments))...)
+		if code != exitOK || !strings.Contains(stdout, want) || want == "" && strings.Contains(stdout, "no effect") {
+			t.Errorf("%s: %d, %q, %q", arguments, code, stdout, stderr)
+		}
+	}
+}
+
 // What no running process can change needs a restart.
 func TestRestartSettings(t *testing.T) {
 	var restart []string

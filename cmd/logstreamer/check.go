@@ -110,6 +110,9 @@ func printConfig(p process, settings []config.Setting, loaded *config.Loaded[con
 	if text := resolved.LargeBodies(); text != "" {
 		_, _ = fmt.Fprintf(table, "\n%s.\n", text)
 	}
+	for _, text := range resolved.IneffectiveSettings() {
+		_, _ = fmt.Fprintf(table, "\n%s.\n", text)
+	}
 	if text := loaded.Config.Admin.ShortToken(); text != "" {
 		_, _ = fmt.Fprintf(table, "\n%s.\n", text)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"flag"
-	"fmt"
 
 	"github.com/peterbourgon/ff/v3/ffcli"
 
@@ -101,7 +100,7 @@ func newCtlCommand(p process, loader *config.Loader[adminclient.Config], parent 
 			return err
 		}
 		if err != nil {
-			return usageError{fmt.Errorf("%w; -h shows all flags", err)}
+			return usageError{flagError(err, c.FlagSet)}
 		}
 		if err = one.Run(ctx, args); err == nil {
 			return nil

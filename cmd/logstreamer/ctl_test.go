@@ -48,6 +48,8 @@ func TestCtlExitCodes(t *testing.T) {
 		"ctl weight evil 1":                         {exitFailed, `logstreamer: \x1b[2J\u009b (not_found)` + "\n"},
 		"ctl weight a1":                             {exitUsage, "logstreamer: weight needs ID WEIGHT\n"},
 		"ctl weight a1 1 -dry":                      {exitUsage, "logstreamer: flag provided but not defined: -dry; -h shows all flags\n"},
+		"ctl weight a1 1 -ttl 99":                   {exitUsage, "logstreamer: invalid value \"99\" for flag -ttl: a duration such as 30s or 15m is needed; -h shows all flags\n"},
+		"ctl backlog -limit x":                      {exitUsage, "a whole number is needed"},
 		"ctl wieght a1":                             {exitUsage, "logstreamer: there is no command \"wieght\"; did you mean weight? See logstreamer ctl -h\n"},
 		"ctl limits claer a1":                       {exitUsage, "logstreamer: there is no command \"claer\"; did you mean clear? See logstreamer ctl limits -h\n"},
 		"ctl analyzers -admin nowhere":              {exitUsage, "logstreamer: ADMIN_URL is \"nowhere\": it must be http://HOST:PORT, https://HOST:PORT, HOST:PORT or unix:/PATH\n"},

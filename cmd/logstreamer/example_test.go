@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -178,6 +179,28 @@ func TestREADMEHasEverySetting(t *testing.T) {
 	}
 	if len(defaults) > 0 {
 		t.Errorf("no settings: %v", defaults)
+	}
+}
+
+// The README names the settings whose changes need a restart.
+func TestREADMENamesSettingsThatNeedARestart(t *testing.T) {
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sentence := regexp.MustCompile("but these, which need a restart: (.*)\\.\n").FindSubmatch(readme)
+	if sentence == nil {
+		t.Fatal("it has no such sentence")
+	}
+	named := strings.Split(strings.ReplaceAll(string(sentence[1]), "`", ""), ", ")
+	for _, s := range distributorSettings() {
+		isNamed := slices.ContainsFunc(named, func(name string) bool {
+			prefix, isPrefix := strings.CutSuffix(name, "…")
+			return s.Env == name || isPrefix && strings.HasPrefix(s.Env, prefix)
+		})
+		if isNamed == s.Live {
+			t.Errorf("%s is named: %t, can change without a restart: %t", s.Env, isNamed, s.Live)
+		}
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/peterbourgon/ff/v3/ffcli"
 
+	"github.com/logstreamer/logstreamer/internal/certificate"
 	"github.com/logstreamer/logstreamer/internal/config"
 )
 
@@ -35,6 +36,9 @@ func (c healthcheckConfig) client() (base string, transport *http.Transport, err
 	transport = new(http.Transport) // no proxy: the probe is about this address
 	if c.Cert == "" {
 		return "http://" + c.dialAddress(), transport, nil
+	}
+	if err := (certificate.Config{Cert: c.Cert, Key: c.Key}).Validate(""); err != nil {
+		return "", nil, err
 	}
 	pair, err := tls.LoadX509KeyPair(c.Cert, c.Key)
 	if err != nil {

@@ -58,14 +58,15 @@ func (e usageError) Unwrap() error { return e.error }
 func run(ctx context.Context, args []string, p process) int {
 	p.usage, p.names = new(bytes.Buffer), make(map[string]bool)
 	root := commands(p)
-	if err := root.Parse(normalizeArgs(args)); errors.Is(err, flag.ErrHelp) {
+	args = normalizeArgs(args)
+	if err := root.Parse(args); errors.Is(err, flag.ErrHelp) {
 		_, _ = p.usage.WriteTo(p.stdout)
 		return exitOK
 	} else if err != nil {
-		if flagError := errors.Unwrap(err); flagError != nil {
-			err = flagError
+		if cause := errors.Unwrap(err); cause != nil {
+			err = cause
 		}
-		_, _ = fmt.Fprintf(p.stderr, "logstreamer: %v; -h shows all flags\n", err)
+		_, _ = fmt.Fprintln(p.stderr, "logstreamer:", flagError(err, selected(root, args).FlagSet))
 		p.fallBack(err)
 		return exitUsage
 	}

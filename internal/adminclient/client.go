@@ -149,7 +149,7 @@ func (c *Client) open(ctx context.Context, r Request, header http.Header) (*http
 			return nil, c.unreachable(ctx, err)
 		}
 		if retried || response.StatusCode != http.StatusUnauthorized || !c.token.renew(secret) {
-			return nil, newError(response.StatusCode, body)
+			return nil, newError(response.StatusCode, body, secret == "")
 		}
 	}
 }

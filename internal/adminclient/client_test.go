@@ -104,7 +104,7 @@ func TestRefusals(t *testing.T) {
 		{422, `{"type":"about:blank","title":"t","status":422,"detail":"RATE_LIMIT is -1: it must be at least 0","code":"invalid_setting","key":"RATE_LIMIT","value":-1,"allowed":"at least 0"}`,
 			"RATE_LIMIT is -1: it must be at least 0 (invalid_setting)", false, false},
 		{412, `{"title":"stale","code":"stale_revision"}`, "stale (stale_revision)", false, true},
-		{401, `{"code":"unauthorized"}`, "the server answered 401 Unauthorized (unauthorized)", true, false},
+		{401, `{"code":"unauthorized"}`, "the server answered 401 Unauthorized (unauthorized); a token is given in the environment's ADMIN_TOKEN or by -token-file", true, false},
 		{403, ``, "the server answered 403 Forbidden", true, false},
 		{502, `<html>`, "the server answered 502 Bad Gateway", false, false},
 		{302, ``, "the server answered 302 Found", false, false},
@@ -116,6 +116,11 @@ func TestRefusals(t *testing.T) {
 		if !errors.As(err, &refused) || err.Error() != r.want || refused.Unauthorized() != r.denied || refused.Stale() != r.stale || refused.Status != r.status {
 			t.Errorf("%d %s: %v", r.status, r.body, err)
 		}
+	}
+	status = http.StatusUnauthorized
+	c.token.value = "wrong"
+	if _, err := c.Do(t.Context(), Request{Method: http.MethodGet, Path: "/v1/x"}); strings.Contains(err.Error(), "ADMIN_TOKEN") {
+		t.Errorf("with a token: %v", err)
 	}
 }
 

@@ -19,6 +19,8 @@ type Error struct {
 	Allowed string `json:"allowed"`
 	// Body is the response.
 	Body []byte `json:"-"`
+
+	withoutToken bool
 }
 
 // Error returns the detail, the code and what is allowed.
@@ -35,6 +37,9 @@ func (e *Error) Error() string {
 	if e.Code != "" {
 		fmt.Fprintf(&text, " (%s)", e.Code)
 	}
+	if e.Status == http.StatusUnauthorized && e.withoutToken {
+		text.WriteString("; a token is given in the environment's ADMIN_TOKEN or by -token-file")
+	}
 	return text.String()
 }
 
@@ -48,12 +53,12 @@ func (e *Error) Stale() bool { return e.Status == http.StatusPreconditionFailed 
 
 // newError returns the error of a response, which may come from something else than an admin
 // API and then has no code.
-func newError(status int, body []byte) *Error {
+func newError(status int, body []byte, withoutToken bool) *Error {
 	e := &Error{}
 	if json.Unmarshal(body, e) != nil {
 		*e = Error{}
 	}
-	e.Status, e.Body = status, body
+	e.Status, e.Body, e.withoutToken = status, body, withoutToken
 	return e
 }
 

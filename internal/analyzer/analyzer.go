@@ -71,7 +71,7 @@ func New(config Config, deps Dependencies) (*Analyzer, error) {
 	}
 	bound, err := net.Listen("tcp", config.listenAddress())
 	if err != nil {
-		return nil, fmt.Errorf("the analyzer cannot listen on %s: %w", config.listenAddress(), err)
+		return nil, fmt.Errorf("LISTEN_ADDR and PORT: %w", err)
 	}
 	logger := deps.Logger.With("component", "analyzer", "analyzer", config.ID)
 	now := time.Now()

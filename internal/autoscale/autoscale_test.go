@@ -134,7 +134,7 @@ func TestValidate(t *testing.T) {
 	}{
 		{func(c *Config) {}, 3, ""},
 		{func(c *Config) { c.Min = 11 }, 1, "AUTOSCALE_MAX is 10: it must be at least AUTOSCALE_MIN (11)"},
-		{func(c *Config) { c.Mode = Command }, 1, "AUTOSCALE_COMMAND is : it must be a program and its arguments"},
+		{func(c *Config) { c.Mode = Command }, 1, "AUTOSCALE_COMMAND is \"\": it must be a program and its arguments"},
 		{func(c *Config) { c.Mode, c.Command = Command, "scale {desired}" }, 1, ""},
 		{func(c *Config) { c.Command = "scale" }, 1, "with {desired}"},
 		{func(c *Config) { c.Command = "sh -c 'scale {desired}'" }, 1, "without quotes"},

@@ -11,7 +11,7 @@ import (
 // Config is what users set; the tags are those of package config.
 type Config struct {
 	// Mode is Off or Command.
-	Mode string `env:"AUTOSCALE" enum:"off,command" reload:"live" help:"off: the number of analyzers that are needed is only reported (/metrics, GET /v1/scale); command: AUTOSCALE_COMMAND makes it so"`
+	Mode string `env:"AUTOSCALE" enum:"off,command" reload:"live" help:"off: the number of analyzers that are needed is only reported (/metrics, GET /v1/scale); command: AUTOSCALE_COMMAND is run to change it"`
 	// Command is not live: clients that may change settings at run time may not choose programs.
 	Command string `env:"AUTOSCALE_COMMAND" help:"program and arguments, separated by spaces, with {desired}, {current} and {group}, such as docker compose up -d --no-recreate --scale analyzer={desired}"`
 	// DrainTime is within which a backlog is to be delivered.
@@ -59,7 +59,7 @@ func (c Config) Validate(groups int) error {
 		{"AUTOSCALE_COMMAND", c.Command, len(words) == 0 || groups < 2 || strings.Contains(c.Command, "{group}"), fmt.Sprintf("one with {group}, as ANALYZERS has %d groups", groups)},
 	} {
 		if !rule.ok {
-			return config.Refuse(rule.key, rule.value, rule.want, "%s is %v: it must be %s", rule.key, rule.value, rule.want)
+			return config.Refuse(rule.key, rule.value, rule.want, "%s is %#v: it must be %s", rule.key, rule.value, rule.want)
 		}
 	}
 	return nil

@@ -106,17 +106,22 @@ func editDistance(a, b string) int {
 	return above[len(b)]
 }
 
+// maxListedKeys is the maximum number of known keys that an error lists beside the closest match.
+const maxListedKeys = 20
+
 // unknownKey returns an error with the closest match and the known keys.
 func unknownKey(key string, from Origin, known []Setting) error {
 	var keys []string
 	for _, s := range known {
 		keys = append(keys, s.Key)
 	}
-	hint := "known"
-	if intended, ok := ClosestMatch(key, keys); ok {
-		hint = fmt.Sprintf("did you mean %s? Known", intended)
+	list := strings.Join(keys, ", ")
+	hint := "known are " + list
+	if intended, ok := ClosestMatch(key, keys); ok && len(keys) > maxListedKeys {
+		hint = fmt.Sprintf("did you mean %s?", intended)
+	} else if ok {
+		hint = fmt.Sprintf("did you mean %s? Known are %s", intended, list)
 	}
 	object := strings.Replace(known[0].path, ".", ": ", 1)
-	list := strings.Join(keys, ", ")
-	return Refuse(key, nil, list, "%v: %sunknown key %q; %s are %s", from, object, key, hint, list)
+	return Refuse(key, nil, list, "%v: %sunknown key %q; %s", from, object, key, hint)
 }

@@ -267,10 +267,10 @@ func TestSecretsAreMasked(t *testing.T) {
 // A syntax error names its line, and shows no line of the file, since a secret may be near.
 func TestSyntaxErrorsShowNoSecrets(t *testing.T) {
 	for text, want := range map[string]string{
-		"port: 1\ntoken: s3cret\nport: 2":   "[3:1]",
-		"token: \"s3cret\n":                 "[1:8]",
-		"token: |s3cret\nport: 1":           "[1:8]",
-		"token: s3cret\nhosts: [{name: a\n": "[2:",
+		"port: 1\ntoken: s3cret\nport: 2":   "line 3, column 1: ",
+		"token: \"s3cret\n":                 "line 1, column 8: ",
+		"token: |s3cret\nport: 1":           "line 1, column 8: ",
+		"token: s3cret\nhosts: [{name: a\n": "line 2, column ",
 	} {
 		_, _, err := load(t, text, nil)
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "s3cret") {

@@ -133,7 +133,12 @@ func parseYAML(content []byte) ([]*ast.MappingValueNode, error) {
 // file and the values that it quotes, since those may be secrets.
 func syntaxError(err error) error {
 	message, _, _ := strings.Cut(yaml.FormatError(err, false, false), `: "`)
-	return errors.New(message)
+	var line, column int
+	if _, err := fmt.Sscanf(message, "[%d:%d]", &line, &column); err != nil {
+		return errors.New(message)
+	}
+	_, message, _ = strings.Cut(message, "] ")
+	return fmt.Errorf("line %d, column %d: %s", line, column, message)
 }
 
 func mappingValues(node ast.Node) (pairs []*ast.MappingValueNode, ok bool) {

@@ -1,6 +1,7 @@
 package ctl
 
 import (
+	"errors"
 	"flag"
 	"time"
 )
@@ -60,14 +61,33 @@ func (f *flags) declare(set *flag.FlagSet, names []string) {
 			set.BoolVar(value, name, *value, one.help)
 		case *time.Duration:
 			set.DurationVar(value, name, *value, one.help)
+			explain(set.Lookup(name), "a duration such as 30s or 15m is needed")
 		case *string:
 			set.StringVar(value, name, *value, one.help)
 		case *int64:
 			set.Int64Var(value, name, *value, one.help)
+			explain(set.Lookup(name), "a whole number is needed")
 		case *float64:
 			set.Float64Var(value, name, *value, one.help)
+			explain(set.Lookup(name), "a number is needed")
 		}
 	}
+}
+
+// explainedValue is a flag.Value whose errors have what is allowed, as those of package flag do not.
+type explainedValue struct {
+	flag.Value
+	needed error
+}
+
+func explain(f *flag.Flag, needed string) { f.Value = explainedValue{f.Value, errors.New(needed)} }
+
+// Set sets the value to that of the text.
+func (v explainedValue) Set(text string) error {
+	if v.Value.Set(text) != nil {
+		return v.needed
+	}
+	return nil
 }
 
 // ParseInterspersed parses flags among and behind arguments and returns the arguments. The

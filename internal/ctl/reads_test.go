@@ -56,7 +56,7 @@ Packets since each start; rates in messages. Unaccounted messages: 0.
 The streams hold 3 envelopes, 400 of 5000 bytes.
 Others may have come or gone unnoticed: no NATS
 `},
-	{"analyzers", "GET /v1/analyzers", analyzersJSON, `ANALYZER  WEIGHT  TARGET   SHARE  OFF BY  QUEUE  IN FLIGHT   PACE    P99  STATE                HEALTH
+	{"analyzers", "GET /v1/analyzers", analyzersJSON, `ANALYZER  WEIGHT  TARGET   SHARE  OFF BY  QUEUE  IN FLIGHT  MSG/S    P99  STATE                HEALTH
 a1           0.5  50.0 %  50.0 %      +3      7          2  12500  4.1ms  ready                healthy
 a2           0.3  30.0 %   0.0 %       0      0          0      0      -  drain, breaker_open  down
 Revision 1234. The limit of OFF BY is 66.7 messages.
@@ -73,7 +73,7 @@ share      0.0 % of 30.0 % by weight, ramp 25.0 %
 off by     0 messages
 queue      0 of 10000 packets
 in flight  0 packets
-pace       0 messages/s, p99 -
+delivers   0 messages/s, p99 -
 a2: drained at 2026-11-29T11:00:20Z.
 Of 41 packets (2070 messages) that it held: 38 delivered, 3 rerouted, 0 dead-lettered, 0 remaining; 0 unaccounted.
 0 routed to it since, 3 possible duplicates.
@@ -101,6 +101,7 @@ queue  a2              9       450   4096
 EMITTER  PACKETS  MESSAGES  WRONG BY AT MOST
 web\a          9       450                 0
 `},
+	{"events -limit 2", "GET /v1/events?limit=2", `{"events":[],"last":0}`, "There are no events.\n"},
 	{"events -limit 1", "GET /v1/events?limit=1", `{"events":[{"id":5,"time":"2026-11-29T11:00:00Z","kind":"denied","address":"127.0.0.1","path":"reload","result":"forbidden","reason":"r"}],"last":5}`,
 		"5 2026-11-29T11:00:00Z denied reload from 127.0.0.1; forbidden; r\n"},
 	{"settings get", "GET /v1/settings", `{"revision":1,"settings":{"shed":{"value":"","origin":"default","overridden":false},"rate_limit":{"value":100,"origin":"override","overridden":true,"expires":"2026-11-29T12:00:00Z"}}}`,

@@ -77,7 +77,7 @@ func showAnalyzers(ctx context.Context, c *call) error {
 	if printed, err := c.read(ctx, adminclient.Path("analyzers"), nil, &all); printed || err != nil {
 		return err
 	}
-	t := table{header: []string{"ANALYZER", ">WEIGHT", ">TARGET", ">SHARE", ">OFF BY", ">QUEUE", ">IN FLIGHT", ">PACE", ">P99", "STATE", "HEALTH"}}
+	t := table{header: []string{"ANALYZER", ">WEIGHT", ">TARGET", ">SHARE", ">OFF BY", ">QUEUE", ">IN FLIGHT", ">MSG/S", ">P99", "STATE", "HEALTH"}}
 	for _, a := range all.Analyzers {
 		t.add(analyzerRow(a)...)
 	}
@@ -132,7 +132,7 @@ func showAnalyzer(ctx context.Context, c *call) error {
 	t.add("off by", signed(a.OffBy())+" messages")
 	t.add("queue", strconv.FormatInt(a.Status.Queue.Packets, 10)+" of "+strconv.Itoa(a.Status.QueueLimit)+" packets")
 	t.add("in flight", strconv.FormatInt(a.Status.InFlight.Packets, 10)+" packets")
-	t.add("pace", number(a.Status.Pace)+" messages/s, p99 "+latency(a))
+	t.add("delivers", number(a.Status.Pace)+" messages/s, p99 "+latency(a))
 	c.out.table(t)
 	if a.Drain != nil {
 		c.out.drain(*a.Drain)

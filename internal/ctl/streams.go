@@ -78,6 +78,9 @@ func showEvents(ctx context.Context, c *call) error {
 	if printed, err := c.read(ctx, adminclient.Path("events"), query, &all); printed || err != nil {
 		return err
 	}
+	if len(all.Events) == 0 {
+		c.out.line("There are no events.")
+	}
 	for _, one := range all.Events {
 		c.out.occurrence(one)
 	}

@@ -125,7 +125,7 @@ func TestSystemDeadLetters(t *testing.T) {
 	if _, _, err := invoke(t, &admintest.Server{URL: s.URL}, "", "dead-letters", "replay", "-filter-reason", "invalid_packet", "-expect", "1"); ExitCode(err) != ExitFailed {
 		t.Error(err)
 	}
-	s.do("dead-letters replay -filter-reason invalid_packet -expect 2 -wait", "is done: of 2 dead letters 2 were sent again, 0 failed")
+	s.do("dead-letters replay -filter-reason invalid_packet -expect 2 -wait", "is done: of 2 dead letters 2 were sent again, 0 failed.\n")
 	s.do("dead-letters replays", "is done")
 	s.do("dead-letters delete -dry-run", "2 dead letters would be deleted")
 	s.do("dead-letters replay -dry-run", "0 dead letters would be sent again")

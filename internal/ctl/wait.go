@@ -137,5 +137,9 @@ func (c *call) awaitReplay(ctx context.Context, id string) error {
 }
 
 func (p *printer) replay(replay adminapi.Replay) {
-	p.line("Replay %s is %s: of %d dead letters %d were sent again, %d failed. %s", replay.ID, replay.State, replay.Matched, replay.Replayed, replay.Failed, replay.Detail)
+	text := fmt.Sprintf("Replay %s is %s: of %d dead letters %d were sent again, %d failed.", replay.ID, replay.State, replay.Matched, replay.Replayed, replay.Failed)
+	if replay.Detail != "" {
+		text += " " + replay.Detail
+	}
+	p.line("%s", text)
 }

@@ -18,7 +18,7 @@ import (
 // busyStatus returns a status with long ids and large numbers.
 func busyStatus() (distributor.Status, emitter.Report) {
 	var status distributor.Status
-	for _, health := range []string{"warming up", "on trial", "healthy"} {
+	for _, health := range []string{"warming up", "half-open", "healthy"} {
 		one := distributor.AnalyzerStatus{MemberStats: router.MemberStats{ID: "analyzer-with-a-long-name.eu-central-1.example.com", Target: 1. / 3}, Status: upstream.Status{Health: health}}
 		one.Routed = packet.Volume{Packets: 987654, Messages: 98765432}
 		one.DeviationMessages = -987654.3

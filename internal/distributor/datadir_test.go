@@ -23,7 +23,9 @@ func TestVanishedDataDir(t *testing.T) {
 	if status, _, body := s.send(1); status != 202 {
 		t.Fatalf("%d %s", status, body)
 	}
-	if err := os.RemoveAll(config.DataDir); err != nil {
+	// Renamed first, since the distributor may create a file in it while its contents are removed.
+	gone := config.DataDir + ".gone"
+	if err := errors.Join(os.Rename(config.DataDir, gone), os.RemoveAll(gone)); err != nil {
 		t.Fatal(err)
 	}
 	if status, _, body := s.send(1); status != 503 || !strings.Contains(body, `"code":"journal_unwritable"`) {

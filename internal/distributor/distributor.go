@@ -147,6 +147,9 @@ func newOn(sockets Sockets, config Config, logger *slog.Logger) (*Distributor, e
 	if text := config.LargeBodies(); text != "" {
 		logger.Info(text)
 	}
+	for _, text := range config.IneffectiveSettings() {
+		logger.Warn(text)
+	}
 	return d, nil
 }
 

@@ -46,7 +46,7 @@ func compileFirstLine(pattern string) (*regexp.Regexp, error) {
 	}
 	compiled, err := regexp.Compile(pattern)
 	if err != nil {
-		return nil, fmt.Errorf("MULTILINE: %q is not allowed: it must be a regular expression as of RE2: %w", pattern, err)
+		return nil, fmt.Errorf("MULTILINE: %q is not allowed: it must be a regular expression in the syntax of RE2: %w", pattern, err)
 	}
 	return compiled, nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"github.com/logstreamer/logstreamer/internal/printable"
 	"github.com/logstreamer/logstreamer/internal/problem"
 	"github.com/logstreamer/logstreamer/internal/worker"
 )
@@ -133,7 +134,11 @@ func retryCauseOf(err error) retryCause {
 	}
 }
 
-// excerpt returns the start of a response body for logs.
+// excerpt returns the detail of a problem document, or the start of another response body, for logs.
 func excerpt(body []byte) string {
+	var document struct{ Detail string }
+	if json.Unmarshal(body, &document) == nil && document.Detail != "" {
+		return printable.String(fmt.Sprintf("%.500s", document.Detail))
+	}
 	return fmt.Sprintf("%.200q", body)
 }

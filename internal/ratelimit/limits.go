@@ -1,6 +1,7 @@
 package ratelimit
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -25,23 +26,36 @@ type Limits []Limit
 // MaxLimits is the maximum number of Limits.
 const MaxLimits = 10_000
 
-// UnmarshalText parses a JSON array of limits, or one limit as a JSON object.
+// UnmarshalText parses a JSON array of limits, or one limit as a JSON object. It does not validate
+// their values.
 func (l *Limits) UnmarshalText(text []byte) error {
-	if len(text) == 0 {
+	if text = bytes.TrimSpace(text); len(text) == 0 {
 		*l = nil
 		return nil
 	}
+	if !json.Valid(text) {
+		return errors.New(neededLimits)
+	}
 	var limits []Limit
-	err := json.Unmarshal(text, &limits)
-	if err != nil {
+	err := decodeKnown(text, &limits)
+	if text[0] == '{' {
 		limits = make([]Limit, 1)
-		err = json.Unmarshal(text, &limits[0])
+		err = decodeKnown(text, &limits[0])
 	}
 	if err != nil {
-		return errors.New(`a list of objects is needed, such as [{"emitter":"web-1","rate":100,"burst":500}]`)
+		return fmt.Errorf("%s: %w", neededLimits, err)
 	}
 	*l = limits
-	return l.Validate()
+	return nil
+}
+
+const neededLimits = `a list of objects is needed, such as [{"emitter":"web-1","rate":100,"burst":500}]`
+
+// decodeKnown decodes JSON and returns an error for a key that into does not have.
+func decodeKnown(text []byte, into any) error {
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.DisallowUnknownFields()
+	return decoder.Decode(into)
 }
 
 // String returns the limits as UnmarshalText parses them, empty if there are none.

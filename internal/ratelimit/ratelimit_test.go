@@ -209,14 +209,26 @@ func TestLimitsAsText(t *testing.T) {
 		t.Errorf("%v, %v", parsed, err)
 	}
 	for text, want := range map[string]string{
-		"x":                                     "a list of objects is needed",
+		"x":                              "a list of objects is needed",
+		`[{"emitter":"a","rate":1}]x`:    "a list of objects is needed",
+		`[{"emiter":"a","rate":1}]`:      `unknown field "emiter"`,
+		` {"emitter":"a","limit":1}`:     `unknown field "limit"`,
+		`[{"emitter":"a","rate":"1/s"}]`: "a list of objects is needed",
+	} {
+		if err := new(Limits).UnmarshalText([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", text, err, want)
+		}
+	}
+	for text, want := range map[string]string{
 		`[{"emitter":"a","rate":-1}]`:           "0 (none) or more",
 		`[{"rate":1}]`:                          "must be an emitter_id",
 		`[{"emitter":"a"},{"emitter":"a"}]`:     "listed twice",
 		`[{"emitter":"a","burst":5}]`:           "must be 0 without a rate",
 		`[{"emitter":"a","rate":1,"burst":-1}]`: "0 (as much as the rate) or more",
 	} {
-		if err := new(Limits).UnmarshalText([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
+		if err := parsed.UnmarshalText([]byte(text)); err != nil {
+			t.Errorf("%s: %v", text, err)
+		} else if err := parsed.Validate(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", text, err, want)
 		}
 	}

@@ -50,7 +50,7 @@ func (u *Upstream) Health() string {
 	case !u.Healthy():
 		return "down"
 	case state == breaker.HalfOpen:
-		return "on trial"
+		return "half-open"
 	case u.pausing(now):
 		return "pausing"
 	case u.Ramp(now) < 1:

@@ -37,7 +37,7 @@ func TestFirstProbeDecides(t *testing.T) {
 		if took := time.Since(began); took > 5*time.Second {
 			t.Errorf("its recovery was detected after %v", took)
 		}
-		if b.Health() != "on trial" {
+		if b.Health() != "half-open" {
 			t.Errorf("it is %q", b.Health())
 		}
 	})

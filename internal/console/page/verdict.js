@@ -10,7 +10,7 @@ const outs = {
   avoided: ['avoided', 'packets that it failed with avoid it'], probing: ['first probe', 'its first probe has not ended'],
 };
 
-const healths = {down: 'it does not answer', 'warming up': 'it returns with a part of its share', 'on trial': 'it returns with few packets'};
+const healths = {down: 'it does not answer', 'warming up': 'it returns with a part of its share', 'half-open': 'it returns with few packets'};
 
 // outage is why the breaker of an analyzer opened, without the addresses of a connection.
 export const outage = a => (a.outage ?? '').replace(/^(\w+: )?(dial|read|write) .*: | ""$/g, '');
