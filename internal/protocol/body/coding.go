@@ -7,10 +7,10 @@ import (
 	"io"
 
 	"github.com/klauspost/compress/flate"
-	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/snappy"
 	"github.com/klauspost/compress/zlib"
 
+	"github.com/logstreamer/logstreamer/internal/gunzip"
 	"github.com/logstreamer/logstreamer/internal/http1"
 	"github.com/logstreamer/logstreamer/internal/intake"
 	"github.com/logstreamer/logstreamer/internal/packet"
@@ -108,14 +108,12 @@ func (r *Reader) unsupported(coding []byte) *problem.Problem {
 }
 
 func (r *Reader) decodeGzip(encoded []byte) (*packet.Packet, *problem.Problem) {
-	decoder, _ := r.gzips.Get().(*gzip.Reader)
+	decoder, _ := r.gzips.Get().(*gunzip.Reader)
 	if decoder == nil {
-		decoder = new(gzip.Reader)
+		decoder = new(gunzip.Reader)
 	}
 	defer r.gzips.Put(decoder)
-	if err := decoder.Reset(bytes.NewReader(encoded)); err != nil {
-		return nil, Unreadable(err)
-	}
+	decoder.Reset(bytes.NewReader(encoded))
 	return r.inflate(decoder, encoded, gzipSize(encoded, r.maxBytes.Load()))
 }
 
