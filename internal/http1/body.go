@@ -1,6 +1,7 @@
 package http1
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"math"
@@ -110,8 +111,8 @@ const (
 	maxChunkOverhead = 16 << 10
 )
 
-// ParseChunkSize parses the line before a chunk. Extensions are ignored (RFC 9112 section
-// 7.1.1).
+// ParseChunkSize parses the line before a chunk. Extensions are ignored; blanks may be before them
+// (RFC 9112 section 7.1.1), but not at the end of a line without one.
 func ParseChunkSize(line []byte) (int64, error) {
 	size, digits := int64(0), 0
 	for digits < len(line) && classes[line[digits]]&hexByte != 0 {
@@ -121,7 +122,8 @@ func ParseChunkSize(line []byte) (int64, error) {
 		size = size<<4 | int64(hexValue(line[digits]))
 		digits++
 	}
-	if rest := line[digits:]; digits == 0 || len(rest) > 0 && rest[0] != ';' || !all(rest, valueByte) {
+	extension := bytes.TrimLeft(line[digits:], " \t")
+	if digits == 0 || len(line) > digits && !bytes.HasPrefix(extension, []byte{';'}) || !IsText(extension) {
 		return 0, malformed("the size of a chunk must be hexadecimal digits, and then nothing but extensions")
 	}
 	return size, nil
