@@ -217,7 +217,9 @@ func (p *parser) field(line []byte) error {
 			return p.host(value)
 		}
 	case len("Expect"):
-		h.ExpectsContinue = h.ExpectsContinue || Is(name, "expect") && Is(value, "100-continue")
+		if Is(name, "expect") {
+			p.expect(value)
+		}
 	case len("Connection"): // and of Emitter-Id
 		if Is(name, "connection") {
 			p.connection(value)
@@ -283,6 +285,13 @@ func (p *parser) connection(value []byte) {
 	for option, rest := nextElement(value); option != nil; option, rest = nextElement(rest) {
 		p.head.Close = p.head.Close || Is(option, "close")
 		p.keepAlive = p.keepAlive || Is(option, "keep-alive")
+	}
+}
+
+// expect ignores other expectations (RFC 9110 section 10.1.1).
+func (p *parser) expect(value []byte) {
+	for expectation, rest := nextElement(value); expectation != nil; expectation, rest = nextElement(rest) {
+		p.head.ExpectsContinue = p.head.ExpectsContinue || Is(expectation, "100-continue")
 	}
 }
 
