@@ -66,8 +66,15 @@ func chunkCases() []streamCase {
 		refusedAs("no chunk but the last", "Http11Probe", chunkHead()+lastChunk, 400, "malformed", false),
 		refusedAs("chunks that are no packet", "own", chunkHead()+chunk("{}")+lastChunk, 400, "invalid_packet", false),
 	}
-	for _, extension := range []string{";", ";x", ";x=y", ";x=\"y;z\"", ";x;y;z=1", " ;x", "\t;x", " \t ; x = y \t; z", "; x", ";x =y", ";\t", ";x=\xff", ";" + strings.Repeat("x", 4000), ";x=\"a\\\"b\"", ";=", ";;"} {
+	for _, extension := range []string{
+		";x", ";x=y", ";x=\"y;z\"", ";x;y;z=1", " ;x", "\t;x", " \t ; x = y \t; z", "; x", ";x =y", ";x ", ";x=\"\xff\t\"", ";" + strings.Repeat("x", 4000), ";x=\"a\\\"b\"", ";x=\"\"",
+	} {
 		cases = append(cases, taken(fmt.Sprintf("chunk extension %.20q", extension), "RFC 9112 section 7.1.1", sized(size+extension), "a"))
+	}
+	for _, extension := range []string{
+		";", ";;", ";=", ";\t", ";x;", ";x=", ";x=\xff", ";x\xff", ";x y", ";x=y=z", ";x,y", ";x[=y", ";x=\"", ";x=\"y", ";x=\"y\\", ";x=\"y\"z", ";\"x\"",
+	} {
+		cases = append(cases, brief(malformed(fmt.Sprintf("chunk extension %q", extension), "RFC 9112 section 7.1.1, Http11Probe and llhttp have such", sized(size+extension))))
 	}
 	for c := range 0x80 {
 		if (c < ' ' || c == 0x7f) && c != '\t' && c != '\n' {
