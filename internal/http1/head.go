@@ -88,11 +88,8 @@ type parser struct {
 func (p *parser) parse() error {
 	p.at = len(p.text) - len(trimEmptyLines(p.text))
 	line, err := p.line()
-	if err == ErrIncomplete && !mayBeginRequestLine(p.text[p.at:]) {
-		err = errRequestLine
-	}
 	if err != nil {
-		return err
+		return p.incompleteRequestLine(err)
 	}
 	if err := p.requestLine(line); err != nil {
 		return err
@@ -140,11 +137,19 @@ func (p *parser) line() ([]byte, error) {
 	return rest[:end-1], nil
 }
 
-// mayBeginRequestLine reports whether more text can make it a request line, unlike what begins
-// TLS or another protocol without lines.
-func mayBeginRequestLine(text []byte) bool {
-	method, _, ended := bytes.Cut(bytes.TrimSuffix(text, []byte{'\r'}), []byte{' '})
-	return all(method, tokenByte) && (len(method) > 0 || !ended)
+// incompleteRequestLine returns the fault of a request line without an end, which is the given one or
+// that no more text can make it a request line, unlike what begins TLS or another protocol without
+// lines. It sets the method, for a response to HEAD has no body.
+func (p *parser) incompleteRequestLine(err error) error {
+	method, _, ended := bytes.Cut(bytes.TrimSuffix(p.text[p.at:], []byte{'\r'}), []byte{' '})
+	valid := all(method, tokenByte)
+	if ended && valid {
+		p.head.Method = method
+	}
+	if err == ErrIncomplete && (!valid || ended && len(method) == 0) {
+		return errRequestLine
+	}
+	return err
 }
 
 func (p *parser) requestLine(line []byte) error {
