@@ -154,11 +154,14 @@ func (p *parser) incompleteRequestLine(err error) error {
 
 func (p *parser) requestLine(line []byte) error {
 	method, rest, found := bytes.Cut(line, []byte{' '})
-	target, version, both := bytes.Cut(rest, []byte{' '})
-	if !found || !both || !all(method, tokenByte) || len(method) == 0 || !IsText(target) {
+	if !found || !all(method, tokenByte) || len(method) == 0 {
 		return errRequestLine
 	}
 	p.head.Method = method
+	target, version, found := bytes.Cut(rest, []byte{' '})
+	if !found || !IsText(target) {
+		return errRequestLine
+	}
 	if len(version) != len("HTTP/1.1") || string(version[:5]) != "HTTP/" || version[6] != '.' || !isDigit(version[5]) || !isDigit(version[7]) {
 		return malformed("the version must be HTTP/1.1 or HTTP/1.0")
 	}
