@@ -65,6 +65,23 @@ func TestMembers(t *testing.T) {
 	}
 }
 
+// A long header takes no memory.
+func TestHeadersAllocateNothing(t *testing.T) {
+	text := member(t, hasSum|hasName, strings.Repeat("n", 1<<16)+"\x00", "text")
+	r, source, to := new(Reader), strings.NewReader(text), make([]byte, 8)
+	read := func() {
+		source.Reset(text)
+		r.Reset(source)
+		if n, err := io.ReadFull(r, to); n != len("text") || err != io.ErrUnexpectedEOF {
+			t.Errorf("%d bytes and %v", n, err)
+		}
+	}
+	read() // creates the decoder
+	if got := testing.AllocsPerRun(10, read); got > 1 {
+		t.Errorf("%v allocations", got)
+	}
+}
+
 // A member that is cut is no end, whether it is the first or another one.
 func TestCutMembers(t *testing.T) {
 	whole := member(t, 0, "", "whole")

@@ -56,10 +56,11 @@ func (h *header) read(fixed [10]byte) error {
 	return err
 }
 
-// next reads a byte.
+// next reads a byte. It updates the sum by itself, since crc32.Update would allocate for each byte.
 func (h *header) next() (byte, error) {
 	c, err := h.source.ReadByte()
-	h.sum = crc32.Update(h.sum, crc32.IEEETable, []byte{c})
+	rest := ^h.sum
+	h.sum = ^(crc32.IEEETable[byte(rest)^c] ^ rest>>8)
 	return c, err
 }
 
