@@ -6,10 +6,10 @@ import (
 	"io"
 	"slices"
 
-	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 	"github.com/valyala/fasthttp"
 
+	"github.com/logstreamer/logstreamer/internal/gunzip"
 	"github.com/logstreamer/logstreamer/internal/problem"
 )
 
@@ -23,7 +23,7 @@ var errTooLarge = errors.New("too large")
 type decompressor struct {
 	maxBytes int
 	plain    []byte
-	gzip     *gzip.Reader  // created on first use
+	gzip     gunzip.Reader
 	zstd     *zstd.Decoder // created on first use; has no goroutine, so needs no Close
 }
 
@@ -62,13 +62,8 @@ func (d *decompressor) problemOf(err error) *problem.Problem {
 }
 
 func (d *decompressor) fromGzip(body []byte) ([]byte, error) {
-	if d.gzip == nil {
-		d.gzip = new(gzip.Reader)
-	}
-	if err := d.gzip.Reset(bytes.NewReader(body)); err != nil {
-		return nil, err
-	}
-	return d.readAll(d.gzip)
+	d.gzip.Reset(bytes.NewReader(body))
+	return d.readAll(&d.gzip)
 }
 
 func (d *decompressor) fromZstd(body []byte) ([]byte, error) {

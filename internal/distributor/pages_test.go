@@ -1,6 +1,7 @@
 package distributor
 
 import (
+	"bufio"
 	"io"
 	"log/slog"
 	"maps"
@@ -110,6 +111,36 @@ func TestOtherPages(t *testing.T) {
 		_ = response.Body.Close()
 		if response.StatusCode != test.status || response.Header.Get("Allow") != test.allow || !strings.Contains(string(body), test.code) {
 			t.Errorf("%s %s answers %d %v %s", test.method, test.path, response.StatusCode, response.Header, body)
+		}
+	}
+}
+
+// Requests that are about the server, and not about a page.
+func TestServerWideRequests(t *testing.T) {
+	_, targets := threeScripted(t)
+	s := startSystem(t, quick(t, targets...))
+	for request, want := range map[string]struct {
+		status int
+		allow  string
+	}{
+		"OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n":              {204, "GET, HEAD, POST, OPTIONS"},
+		"CONNECT h:443 HTTP/1.1\r\nHost: h:443\r\n\r\n":      {405, "GET, HEAD, POST"},
+		"TRACE / HTTP/1.1\r\nHost: h\r\n\r\n":                {405, "GET, HEAD, PUT"},
+		"GET http://x/livez HTTP/1.1\r\nHost: h\r\n\r\n":     {200, ""},
+		"OPTIONS http://x/livez HTTP/1.1\r\nHost: h\r\n\r\n": {405, "GET, HEAD"},
+	} {
+		conn, err := net.Dial("tcp", s.Addr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.WriteString(conn, request)
+		response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		_ = conn.Close()
+		if err != nil {
+			t.Fatalf("%q: %v", request, err)
+		}
+		if response.StatusCode != want.status || response.Header.Get("Allow") != want.allow {
+			t.Errorf("%q: %d %v", request, response.StatusCode, response.Header)
 		}
 	}
 }

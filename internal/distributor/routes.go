@@ -28,13 +28,24 @@ func (d *Distributor) route(r *server.Request, to *http1.Response) {
 		d.read(r, to, d.totals)
 	case "/ledger":
 		d.read(r, to, d.balance)
+	case "*":
+		d.options(to)
 	default:
 		d.routeInput(r, to)
 	}
 }
 
+// options handles OPTIONS *, which is about the server as a whole (RFC 9110 section 9.3.7).
+func (d *Distributor) options(to *http1.Response) {
+	to.Status, to.Allow = http.StatusNoContent, "GET, HEAD, POST, OPTIONS"
+}
+
 // routeInput handles the requests of inputs on the ingest port.
 func (d *Distributor) routeInput(r *server.Request, to *http1.Response) {
+	if r.Method == http.MethodConnect {
+		d.protocol.Refuse(to, problem.Problem{Code: problem.MethodNotAllowed, Detail: "this is no proxy"}, "GET, HEAD, POST")
+		return
+	}
 	for _, input := range d.inputs.onIngest {
 		if input.Handle(r, to) {
 			return

@@ -1,19 +1,26 @@
 package emitter
 
 import (
+	"bufio"
 	"compress/bzip2"
 	"fmt"
 	"io"
 
-	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/logstreamer/logstreamer/internal/gunzip"
 )
 
 // decompressor returns a reader of the decompressed content.
 type decompressor func(io.Reader) (io.Reader, error)
 
-func newGzipReader(from io.Reader) (io.Reader, error)  { return gzip.NewReader(from) }
 func newBzip2Reader(from io.Reader) (io.Reader, error) { return bzip2.NewReader(from), nil }
+
+func newGzipReader(from io.Reader) (io.Reader, error) {
+	r := new(gunzip.Reader)
+	r.Reset(bufio.NewReader(from))
+	return r, nil
+}
 
 // maxZstdWindow is the window size of zstd --long.
 const maxZstdWindow = 128 << 20

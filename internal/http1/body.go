@@ -3,7 +3,6 @@ package http1
 import (
 	"errors"
 	"io"
-	"math"
 )
 
 // Body is a request's body, without the framing of chunks. Read returns io.EOF at
@@ -109,30 +108,6 @@ const (
 	// what is free, in bytes, so that a small body cannot cost a large one's reading.
 	maxChunkOverhead = 16 << 10
 )
-
-// ParseChunkSize parses the line before a chunk. Extensions are ignored (RFC 9112 section
-// 7.1.1).
-func ParseChunkSize(line []byte) (int64, error) {
-	size, digits := int64(0), 0
-	for digits < len(line) && classes[line[digits]]&hexByte != 0 {
-		if size > math.MaxInt64>>4 {
-			return 0, malformed("the size of a chunk is too large")
-		}
-		size = size<<4 | int64(hexValue(line[digits]))
-		digits++
-	}
-	if rest := line[digits:]; digits == 0 || len(rest) > 0 && rest[0] != ';' || !all(rest, valueByte) {
-		return 0, malformed("the size of a chunk must be hexadecimal digits, and then nothing but extensions")
-	}
-	return size, nil
-}
-
-func hexValue(c byte) byte {
-	if isDigit(c) {
-		return c - '0'
-	}
-	return c | 0x20 - 'a' + 10
-}
 
 // skipTrailer reads the fields behind the last chunk, which mean nothing here.
 func (r *Reader) skipTrailer() error {

@@ -88,11 +88,8 @@ type parser struct {
 func (p *parser) parse() error {
 	p.at = len(p.text) - len(trimEmptyLines(p.text))
 	line, err := p.line()
-	if err == ErrIncomplete && !mayBeginRequestLine(p.text[p.at:]) {
-		err = errRequestLine
-	}
 	if err != nil {
-		return err
+		return p.incompleteRequestLine(err)
 	}
 	if err := p.requestLine(line); err != nil {
 		return err
@@ -140,20 +137,31 @@ func (p *parser) line() ([]byte, error) {
 	return rest[:end-1], nil
 }
 
-// mayBeginRequestLine reports whether more text can make it a request line, unlike what begins
-// TLS or another protocol without lines.
-func mayBeginRequestLine(text []byte) bool {
-	method, _, ended := bytes.Cut(bytes.TrimSuffix(text, []byte{'\r'}), []byte{' '})
-	return all(method, tokenByte) && (len(method) > 0 || !ended)
+// incompleteRequestLine returns the fault of a request line without an end, which is the given one or
+// that no more text can make it a request line, unlike what begins TLS or another protocol without
+// lines. It sets the method, for a response to HEAD has no body.
+func (p *parser) incompleteRequestLine(err error) error {
+	method, _, ended := bytes.Cut(bytes.TrimSuffix(p.text[p.at:], []byte{'\r'}), []byte{' '})
+	valid := all(method, tokenByte)
+	if ended && valid {
+		p.head.Method = method
+	}
+	if err == ErrIncomplete && (!valid || ended && len(method) == 0) {
+		return errRequestLine
+	}
+	return err
 }
 
 func (p *parser) requestLine(line []byte) error {
 	method, rest, found := bytes.Cut(line, []byte{' '})
-	target, version, both := bytes.Cut(rest, []byte{' '})
-	if !found || !both || !all(method, tokenByte) || len(method) == 0 || !IsText(target) {
+	if !found || !all(method, tokenByte) || len(method) == 0 {
 		return errRequestLine
 	}
 	p.head.Method = method
+	target, version, found := bytes.Cut(rest, []byte{' '})
+	if !found || !IsText(target) {
+		return errRequestLine
+	}
 	if len(version) != len("HTTP/1.1") || string(version[:5]) != "HTTP/" || version[6] != '.' || !isDigit(version[5]) || !isDigit(version[7]) {
 		return malformed("the version must be HTTP/1.1 or HTTP/1.0")
 	}
@@ -217,7 +225,9 @@ func (p *parser) field(line []byte) error {
 			return p.host(value)
 		}
 	case len("Expect"):
-		h.ExpectsContinue = h.ExpectsContinue || Is(name, "expect") && Is(value, "100-continue")
+		if Is(name, "expect") {
+			p.expect(value)
+		}
 	case len("Connection"): // and of Emitter-Id
 		if Is(name, "connection") {
 			p.connection(value)
@@ -283,6 +293,13 @@ func (p *parser) connection(value []byte) {
 	for option, rest := nextElement(value); option != nil; option, rest = nextElement(rest) {
 		p.head.Close = p.head.Close || Is(option, "close")
 		p.keepAlive = p.keepAlive || Is(option, "keep-alive")
+	}
+}
+
+// expect ignores other expectations (RFC 9110 section 10.1.1).
+func (p *parser) expect(value []byte) {
+	for expectation, rest := nextElement(value); expectation != nil; expectation, rest = nextElement(rest) {
+		p.head.ExpectsContinue = p.head.ExpectsContinue || Is(expectation, "100-continue")
 	}
 }
 

@@ -15,7 +15,7 @@ import (
 )
 
 // Closing a connection with unread input sends a reset, which can destroy the response
-// on its way to the client. So a connection lingers after a refused request: it
+// on its way to the client. So a connection lingers after its last response (RFC 9112 section 9.6): it
 // discards input for up to Timeouts.Linger and lingerBytes, then closes.
 const lingerBytes = 64 << 20
 
@@ -105,10 +105,9 @@ func (c *connection) next() bool {
 	if to.Unanswered {
 		return false
 	}
-	last := head.Close || c.server.stopping.Load() || c.server.releasing.Load() && !c.releasable()
-	if !body.Ended() && (last || !mayDiscard(&head, body)) {
-		last, c.Lingers = true, true
-	}
+	last := head.Close || c.server.stopping.Load() || c.server.releasing.Load() && !c.releasable() ||
+		!body.Ended() && !mayDiscard(&head, body)
+	c.Lingers = last
 	if c.answer(&head, to, last) != nil || last {
 		return false
 	}

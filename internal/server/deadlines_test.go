@@ -63,6 +63,18 @@ func TestResponseThatNobodyReads(t *testing.T) {
 	})
 }
 
+// What a client sends behind its last request is discarded for a while: a reset could destroy the
+// response.
+func TestLastResponseLingers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := servedByGoroutine(t, 0)
+		c.send(post(thousand, "Connection: close"))
+		c.want(http.StatusOK, thousand)
+		c.send(thousand)
+		within(t, "the connection", DefaultTimeouts().Linger, c.ends)
+	})
+}
+
 func TestIdleConnectionEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := servedByGoroutine(t, 0)

@@ -31,7 +31,7 @@ type Reader struct {
 	// uploads bounds what each client holds with bodies that have not arrived whole.
 	uploads *clientquota.Quota
 
-	gzips    sync.Pool // of *gzip.Reader
+	gzips    sync.Pool // of *gunzip.Reader
 	deflates sync.Pool // of zlib readers
 	snappies sync.Pool // of *snappy.Reader
 	// zstds has one decoder for each processor, since each may hold a whole window. Decoders are

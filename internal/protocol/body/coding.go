@@ -7,10 +7,11 @@ import (
 	"io"
 
 	"github.com/klauspost/compress/flate"
-	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/snappy"
 	"github.com/klauspost/compress/zlib"
+	"github.com/klauspost/compress/zstd"
 
+	"github.com/logstreamer/logstreamer/internal/gunzip"
 	"github.com/logstreamer/logstreamer/internal/http1"
 	"github.com/logstreamer/logstreamer/internal/intake"
 	"github.com/logstreamer/logstreamer/internal/packet"
@@ -108,14 +109,12 @@ func (r *Reader) unsupported(coding []byte) *problem.Problem {
 }
 
 func (r *Reader) decodeGzip(encoded []byte) (*packet.Packet, *problem.Problem) {
-	decoder, _ := r.gzips.Get().(*gzip.Reader)
+	decoder, _ := r.gzips.Get().(*gunzip.Reader)
 	if decoder == nil {
-		decoder = new(gzip.Reader)
+		decoder = new(gunzip.Reader)
 	}
 	defer r.gzips.Put(decoder)
-	if err := decoder.Reset(bytes.NewReader(encoded)); err != nil {
-		return nil, Unreadable(err)
-	}
+	decoder.Reset(bytes.NewReader(encoded))
 	return r.inflate(decoder, encoded, gzipSize(encoded, r.maxBytes.Load()))
 }
 
@@ -149,12 +148,24 @@ func (r *Reader) decodeZstd(encoded []byte) (*packet.Packet, *problem.Problem) {
 		r.zstds <- decoder
 	}()
 	if size >= 0 {
-		return r.decodeWhole(encoded, size, func(to []byte) ([]byte, error) { return decoder.DecodeAll(encoded, to[:0]) })
+		return r.decodeWhole(encoded, size, func(to []byte) ([]byte, error) { return decodeFrames(decoder, encoded, to) })
 	}
 	if err := decoder.Reset(bytes.NewReader(encoded)); err != nil {
 		return nil, Unreadable(err)
 	}
 	return r.inflate(decoder, encoded, firstBuffer)
+}
+
+// decodeFrames decodes frames to a buffer of their size. The window of a frame that is a single segment
+// is its content, which is in that buffer: it takes no memory of the decoder, so it has no other limit.
+func decodeFrames(decoder *zstd.Decoder, encoded, to []byte) ([]byte, error) {
+	if len(to) > zstdWindow {
+		if err := decoder.ResetWithOptions(nil, zstd.WithDecoderMaxWindow(uint64(len(to)))); err != nil {
+			return nil, err
+		}
+		defer func() { _ = decoder.ResetWithOptions(nil, zstd.WithDecoderMaxWindow(zstdWindow)) }()
+	}
+	return decoder.DecodeAll(encoded, to[:0])
 }
 
 // decodeWhole decodes a body of which the decoded size is known.
@@ -187,7 +198,7 @@ func (r *Reader) decodeWhole(encoded []byte, size int64, decode func(to []byte) 
 func (r *Reader) decodeDeflate(encoded []byte) (*packet.Packet, *problem.Problem) {
 	source := bytes.NewReader(encoded)
 	if !isZlib(encoded) {
-		return r.inflate(flate.NewReader(source), encoded, firstBuffer)
+		return r.inflateWhole(flate.NewReader(source), encoded, source)
 	}
 	decoder, _ := r.deflates.Get().(io.Reader)
 	var err error
@@ -200,7 +211,18 @@ func (r *Reader) decodeDeflate(encoded []byte) (*packet.Packet, *problem.Problem
 		return nil, Unreadable(err)
 	}
 	defer r.deflates.Put(decoder)
-	return r.inflate(decoder, encoded, firstBuffer)
+	return r.inflateWhole(decoder, encoded, source)
+}
+
+// inflateWhole decodes a body that must be one stream, of which source is the encoded form: what is
+// behind the stream would be lost.
+func (r *Reader) inflateWhole(decoder io.Reader, encoded []byte, source *bytes.Reader) (*packet.Packet, *problem.Problem) {
+	decoded, fault := r.inflate(decoder, encoded, firstBuffer)
+	if fault == nil && source.Len() > 0 {
+		r.memory.Drop(decoded)
+		return nil, Unreadable(fmt.Errorf("%d bytes follow the deflate stream", source.Len()))
+	}
+	return decoded, fault
 }
 
 // isZlib reports whether a text begins with the two bytes of RFC 1950 section 2.2.

@@ -89,6 +89,21 @@ func TestCodings(t *testing.T) {
 	}
 }
 
+// What is behind a deflate stream is not dropped silently: the body is refused.
+func TestBytesBehindDeflate(t *testing.T) {
+	r := reader(t, 16<<20)
+	for format, body := range encoded(t, "a log record")["deflate"] {
+		for _, behind := range []string{"\x00", body} {
+			if _, fault := r.Read(request(t, "deflate", body+behind)); fault == nil || fault.Code != problem.Malformed {
+				t.Errorf("%s and %q behind it: %+v", format, behind, fault)
+			}
+		}
+	}
+	if held := r.memory.Held(); held != 0 {
+		t.Errorf("%d bytes are held", held)
+	}
+}
+
 func TestSeveralCodings(t *testing.T) {
 	r := reader(t, 16<<20)
 	for _, codings := range []string{"gzip, gzip", "deflate, gzip", "gzip, deflate, zstd", "zstd, deflate", "gzip, br"} {

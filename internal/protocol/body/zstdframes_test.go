@@ -109,6 +109,35 @@ func TestZstdDecoderIsReusedAfterTooLargeStream(t *testing.T) {
 	}
 }
 
+// A frame that is a single segment has its content for its window, and may be larger than the largest
+// window of others; a stream behind it may not.
+func TestLargeSingleSegments(t *testing.T) {
+	text := strings.Repeat("a log record, ", zstdWindow/14+1)
+	r := reader(t, 64<<20)
+	r.Configure(16 << 20)
+	e, err := zstd.NewWriter(nil, zstd.WithSingleSegment(true), zstd.WithWindowSize(16<<20))
+	if err != nil {
+		t.Fatal(err)
+	}
+	large := e.EncodeAll([]byte(text), nil)
+	_, unsized := zstdForms(t, "text")
+	for range 2 * cap(r.zstds) { // each decoder has its limit again
+		checkZstdFrame(t, r, "one", large, text)
+		for name, body := range map[string][]byte{"a stream": unsized["stream"], "half a frame": large[:len(large)/2]} {
+			decoded, fault := r.Decode("zstd", append(bytes.Clone(large), body...))
+			if fault == nil || fault.Code != problem.Malformed {
+				t.Errorf("a large segment and %s: %+v", name, fault)
+			}
+			if decoded != nil {
+				r.memory.Drop(decoded)
+			}
+		}
+	}
+	if held := r.memory.Held(); held != 0 {
+		t.Errorf("%d bytes are held", held)
+	}
+}
+
 // FuzzZstd checks that a body is decoded as a stream decoder does, whether or not the frames state
 // their size.
 func FuzzZstd(f *testing.F) {

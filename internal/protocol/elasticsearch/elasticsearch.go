@@ -177,9 +177,7 @@ func (p *Protocol) handshake(r *server.Request, parts []string, to *http1.Respon
 		p.refuseMethod(to, "GET, HEAD, PUT") // a client would take the response for an accepted document
 	case r.Method == http.MethodPut || r.Method == http.MethodPost:
 		answer(to, http.StatusOK, `{"acknowledged":true}`)
-	case r.Method == http.MethodDelete:
-		p.refuseMethod(to, "GET, HEAD, PUT")
-	default:
+	case p.allows(r, to, http.MethodGet, http.MethodHead, http.MethodPut):
 		answer(to, http.StatusOK, text)
 	}
 }

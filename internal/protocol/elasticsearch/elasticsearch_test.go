@@ -265,6 +265,8 @@ func TestHandshake(t *testing.T) {
 		"DELETE /index":         405,
 		"GET /_bulk":            405,
 		"DELETE /i/_doc/1":      405,
+		"TRACE /":               405,
+		"PATCH /index":          405,
 	} {
 		checkHandshake(t, s, p, request, status, "error")
 	}

@@ -74,7 +74,7 @@ func gzipMemberCases(t *testing.T) []codingCase {
 	body := aPacket("p", 300)
 	whole := deflate(t, flate.DefaultCompression, body)
 	plain := gzipMember(0, "", whole, []byte(body))
-	extra := "\x04\x00abcd"
+	extra, long := "\x04\x00abcd", strings.Repeat("n", 64<<10)+"\x00"+strings.Repeat("c", 64<<10)+"\x00"
 	wrongSum, wrongSize := damagedAt(plain, len(plain)-8), damagedAt(plain, len(plain)-4)
 	good, bad := wantStored(body), rejected(problem.Malformed)
 	return []codingCase{
@@ -83,12 +83,15 @@ func gzipMemberCases(t *testing.T) []codingCase {
 		{"best", gzipMember(0, "", deflate(t, flate.BestCompression, body), []byte(body)), good},
 		{"name", gzipMember(8, "log.json\x00", whole, []byte(body)), good},
 		{"comment", gzipMember(16, "a comment\x00", whole, []byte(body)), good},
+		{"name of 4000 bytes", gzipMember(8, strings.Repeat("n", 4000)+"\x00", whole, []byte(body)), good},
+		{"name and comment of 64 KiB, with a sum", withHeaderCRC(gzipMember(26, long, whole, []byte(body)), long), good},
 		{"extra", gzipMember(4, extra, whole, []byte(body)), good},
 		{"text flag", gzipMember(1, "", whole, []byte(body)), good},
 		{"all fields", gzipMember(28, extra+"n\x00c\x00", whole, []byte(body)), good},
 		{"header sum", withHeaderCRC(gzipMember(2, "", whole, []byte(body)), ""), good},
 		{"header sum and name", withHeaderCRC(gzipMember(10, "n\x00", whole, []byte(body)), "n\x00"), good},
 		{"header sum wrong", damagedAt(withHeaderCRC(gzipMember(2, "", whole, []byte(body)), ""), 10), bad},
+		{"another member that is cut within its name", plain + gzipMember(8, "log", nil, nil)[:13], bad},
 		{"name without end", plain[:3] + "\x08" + plain[4:10] + strings.Repeat("n", 600), bad},
 		{"checksum wrong", wrongSum, bad},
 		{"size wrong", wrongSize, bad},

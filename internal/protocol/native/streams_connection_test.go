@@ -88,7 +88,7 @@ func expectCases() []streamCase {
 		return c
 	}
 	var cases []streamCase
-	for _, line := range []string{"Expect: 100-continue", "expect:100-continue", "EXPECT: 100-CONTINUE", "Expect: \t100-Continue\t"} {
+	for _, line := range []string{"Expect: 100-continue", "expect:100-continue", "EXPECT: 100-CONTINUE", "Expect: \t100-Continue\t", "Expect: x, 100-continue", "Expect: 100-continue,x=y", "Expect: ,100-continue", "Expect: x\r\nExpect: 100-continue"} {
 		cases = append(cases, waits(taken(fmt.Sprintf("%q", line), rule, posting("a", line), "a")))
 	}
 	for _, line := range []string{"Expect:", "Expect: x", "Expect: 100", "Expect: 100-continue-x", "Expect: 200-ok", "Expect: 100-continue;x", "Expect: x=y", `Expect: "100-continue"`, "XExpect: 100-continue"} {

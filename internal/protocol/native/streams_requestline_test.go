@@ -96,6 +96,10 @@ func methodCases() []streamCase {
 	refused := withHead
 	refused.name, refused.bytes, refused.statuses, refused.allow = "HEAD of /ingest", "HEAD /ingest HTTP/1.1\r\nHost: t\r\n\r\n", []int{405}, "POST"
 	unknown := withHead
+	broken := malformed("HEAD with a CR in its version", "own", "HEAD /other HTTP\r/1.1\r\nHost: t\r\n\r\n")
+	broken.code, broken.bodiless, broken.everyByte = "", true, true
+	cutTarget := broken
+	cutTarget.name, cutTarget.bytes = "HEAD with a CR in its target", "HEAD /oth\rer HTTP/1.1\r\nHost: t\r\n\r\n"
 	unknown.name, unknown.bytes, unknown.statuses = "HEAD of an unknown path", "HEAD /nowhere HTTP/1.1\r\nHost: t\r\n\r\n", []int{404}
-	return append(cases, get, withHead, refused, unknown)
+	return append(cases, get, withHead, refused, unknown, broken, cutTarget)
 }

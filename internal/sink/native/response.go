@@ -7,10 +7,10 @@ import (
 )
 
 const (
-	maxBodyBytes        = 1 << 20  // of a body that is kept
-	maxHeaderBytes      = 16 << 10 // of a response
-	maxInterimResponses = 16       // before the final one
-	maxPooledBytes      = 64 << 10 // of a buffer kept between two responses
+	maxBodyBytes    = 1 << 20  // of a body that is kept
+	maxHeaderBytes  = 16 << 10 // of a response
+	maxInterimBytes = 64 << 10 // of the interim responses before the final one
+	maxPooledBytes  = 64 << 10 // of a buffer kept between two responses
 )
 
 // response is a response as it was read. It is valid until the next one is read.
@@ -71,7 +71,7 @@ func (r *responseReader) read() (response, error) {
 
 // readFinal reads any final response.
 func (r *responseReader) readFinal() (response, error) {
-	for range maxInterimResponses + 1 {
+	for interim := 0; interim <= maxInterimBytes; interim += r.lineBytes {
 		head, err := r.readHead()
 		if err != nil {
 			return response{}, err
@@ -80,7 +80,7 @@ func (r *responseReader) readFinal() (response, error) {
 			return r.readRemainder(head)
 		}
 	}
-	return response{}, &errMalformed{"too many interim responses"}
+	return response{}, &errMalformed{"the interim responses are too long"}
 }
 
 // readRemainder reads what follows the header of a final response.

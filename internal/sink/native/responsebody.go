@@ -1,7 +1,6 @@
 package native
 
 import (
-	"bytes"
 	"io"
 	"net/http"
 
@@ -81,7 +80,7 @@ func (r *responseReader) readChunks(drain bool) error {
 		if err != nil {
 			return err
 		}
-		size, err := parseChunkSize(line)
+		size, err := http1.ParseChunkSize(line)
 		if err != nil {
 			return &errMalformed{err.Error()}
 		}
@@ -101,21 +100,16 @@ func (r *responseReader) readChunks(drain bool) error {
 }
 
 func (r *responseReader) readTrailer() error {
-	for {
+	for within := false; ; within = true {
 		line, err := r.readLine()
 		if err != nil || len(line) == 0 {
 			return err
+		}
+		if within && isFolded(line) && http1.IsText(line) {
+			continue
 		}
 		if _, _, err := http1.CutField(line); err != nil {
 			return &errMalformed{err.Error()}
 		}
 	}
-}
-
-// parseChunkSize allows blanks before an extension, as RFC 9112 section 7.1.1 does.
-func parseChunkSize(line []byte) (int64, error) {
-	if size, extension, found := bytes.Cut(line, []byte(";")); found && http1.IsText(extension) {
-		line = bytes.TrimRight(size, " \t")
-	}
-	return http1.ParseChunkSize(line)
 }

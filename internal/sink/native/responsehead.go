@@ -35,23 +35,41 @@ func (r *responseReader) readHead() (responseHead, error) {
 	if err != nil {
 		return responseHead{}, err
 	}
-	for {
-		if line, err = r.readLine(); err != nil {
-			return responseHead{}, err
-		}
-		if len(line) == 0 {
-			return head, head.validate()
-		}
-		name, value, err := http1.CutField(line)
+	if err := r.readFields(); err != nil {
+		return responseHead{}, err
+	}
+	for line := range bytes.Lines(r.fields) {
+		name, value, err := http1.CutField(line[:len(line)-1])
 		if err != nil {
 			return responseHead{}, &errMalformed{err.Error()}
 		}
 		if err := head.setField(name, value); err != nil {
 			return responseHead{}, err
 		}
+	}
+	return head, head.validate()
+}
+
+// readFields stores the header lines. A line that continues the one before it is appended to that
+// (RFC 9112 section 5.2).
+func (r *responseReader) readFields() error {
+	for {
+		line, err := r.readLine()
+		switch {
+		case err != nil || len(line) == 0:
+			return err
+		case !isFolded(line):
+		case len(r.fields) == 0:
+			return &errMalformed{"blanks before the first field"}
+		default:
+			r.fields = r.fields[:len(r.fields)-1]
+		}
 		r.fields = append(append(r.fields, line...), '\n')
 	}
 }
+
+// isFolded reports whether a line continues the one before it.
+func isFolded(line []byte) bool { return line[0] == ' ' || line[0] == '\t' }
 
 // readLine returns the next line without its CRLF, valid until the next read.
 func (r *responseReader) readLine() ([]byte, error) {
