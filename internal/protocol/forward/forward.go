@@ -113,6 +113,9 @@ func (s *session) Consume(ctx context.Context, data []byte, _ bool) (used int, e
 	for used < len(data) {
 		var complete bool
 		complete, err = s.scanner.scan(data[used:], s.maxMessage())
+		if s.handshake != nil && errors.Is(err, errSize) {
+			err = s.refuse(ping{}, "PING is too large")
+		}
 		if err != nil || !complete {
 			break
 		}

@@ -136,8 +136,11 @@ func TestLargePing(t *testing.T) {
 	c.helo()
 	ping := pack([]any{"PING", "client", strings.Repeat("s", maxPing), "digest", "", ""})
 	c.send(ping[:100])
+	if pong, _ := c.read().([]any); len(pong) != 5 || pong[1] != false {
+		t.Errorf("%v", pong)
+	}
 	c.closed()
-	f.AwaitCount(refusedRequests, string(problem.TooLarge), 1)
+	f.AwaitCount(refusedRequests, string(problem.Unauthorized), 1)
 }
 
 func TestServerHost(t *testing.T) {
