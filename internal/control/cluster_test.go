@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/logstreamer/logstreamer/internal/distributor"
 	"github.com/logstreamer/logstreamer/internal/events"
 )
 
@@ -450,5 +451,38 @@ func TestJoiningACluster(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join(others.dir, "data", storeFile))
 	if err != nil || !strings.Contains(string(text), `"value": 15`) {
 		t.Errorf("%s, %v", text, err)
+	}
+}
+
+// Shared settings with a token file that no distributor has configured are applied neither while a
+// distributor runs nor at its start: whoever may write the bucket could have any file sent to any URL.
+func TestSharedTokenFile(t *testing.T) {
+	b, all := startCluster(t, "")
+	r, token := all[0], filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(token, []byte("t"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	url := "vlogs+" + r.analyzers[2].URL()
+	r.mustSucceed(r.AddAnalyzer(t.Context(), operator, distributor.Target{ID: "logs", URL: url, Weight: 1}))
+	var content map[string]any
+	if err := json.Unmarshal([]byte(strings.ReplaceAll(string(b.text), url, url+"?token_file="+token)), &content); err != nil {
+		t.Fatal(err)
+	}
+	content["revision"] = r.Revision() + 1
+	text, _ := json.Marshal(content) // it was JSON
+	b.put(text, 100)
+	for _, stopped := range []bool{false, true} {
+		if stopped {
+			r.stop()
+		}
+		if stopped {
+			r.open()
+		}
+		until(t, "the distributor reports that the settings are not applied", func() bool { return strings.Contains(r.Store().Detail, "token_file") })
+		for _, target := range r.Config().Distributor.Targets {
+			if target.ID == "logs" && target.URL != url {
+				t.Errorf("stopped %v: %s", stopped, target.URL)
+			}
+		}
 	}
 }
