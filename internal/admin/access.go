@@ -181,7 +181,7 @@ func (a *Access) authenticate(r *http.Request, now time.Time) (c *caller, wrong 
 		}
 		return nil, true
 	}
-	for _, cookie := range r.CookiesNamed(sessionCookie) { // another path or port of the host may have set a cookie of that name, too
+	for _, cookie := range r.CookiesNamed(cookieName(r.Host)) { // another path of the host may have set a cookie of that name, too
 		if token, expires, ok := a.sessions.token(cookie.Value, now); ok {
 			if principal := a.token(token); principal != nil {
 				return &caller{Principal: *principal, by: bySession, expires: expires}, false

@@ -118,7 +118,7 @@ func Serve(l net.Listener, deps Dependencies) (*Server, error) {
 	s.api.identify = func() Identity { return deps.identity(l.Addr().String(), s.api.started) }
 	s.api.stopping, s.endReads = context.WithCancel(context.Background())
 	s.api.local = isLocal(l.Addr())
-	bounded := newConnections(listener.NewRetrying(l, deps.Logger), maxConnections, maxAddressConnections, m.displaced)
+	bounded := listener.NewBounded(listener.NewRetrying(l, deps.Logger), maxConnections, maxAddressConnections, m.displaced.Inc)
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
 	s.http = &http.Server{
@@ -130,7 +130,7 @@ func Serve(l net.Listener, deps Dependencies) (*Server, error) {
 		IdleTimeout:                  30 * time.Second,
 		MaxHeaderBytes:               maxHeaderBytes,
 		DisableGeneralOptionsHandler: true,
-		ConnState:                    bounded.changed,
+		ConnState:                    bounded.Changed,
 		ErrorLog:                     slog.NewLogLogger(deps.Logger.Handler(), slog.LevelDebug),
 	}
 	serving := net.Listener(bounded)

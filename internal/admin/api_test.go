@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/logstreamer/logstreamer/internal/analyzer/analyzertest"
+	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
 func TestStatus(t *testing.T) {
@@ -187,6 +188,7 @@ func TestLimits(t *testing.T) {
 	s.want(400, malformed, "PUT", path, `{"burst":1}`)
 	s.want(400, malformed, "PUT", "/v1/limits", `{"rate":1}`)
 	s.want(400, malformed, "PUT", "/v1/limits?emitter=%ff", `{"rate":1}`)
+	s.want(400, malformed, "PUT", "/v1/limits?emitter="+strings.Repeat("x", packet.MaxIDBytes+1), `{"rate":1}`)
 	key := "/v1/overrides/limits/" + url.PathEscape(emitter)
 	if got := s.ok("GET", key, ""); got.get("path") != "limits/"+emitter {
 		t.Errorf("%s", got.text)

@@ -49,6 +49,9 @@ func (e allowedError) Error() string { return "it must be " + string(e) }
 
 // readBody reads the whole body of a request, of at most limit bytes.
 func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
+	if r.ContentLength > limit { // before a client is told to continue
+		return nil, refuse(tooLarge, "the body is larger than %d bytes", limit)
+	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
 	var over *http.MaxBytesError
 	switch {

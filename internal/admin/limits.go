@@ -1,8 +1,11 @@
 package admin
 
 import (
+	"fmt"
+
 	"github.com/logstreamer/logstreamer/internal/adminapi"
 	"github.com/logstreamer/logstreamer/internal/control"
+	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
 // emitter returns the parameter emitter, which the changes of limits need.
@@ -20,6 +23,9 @@ func (a *api) setLimit(r *request) (*response, error) {
 		options
 	}
 	emitter, err := r.emitter()
+	if err == nil && len(emitter) > packet.MaxIDBytes {
+		err = refuseValue("emitter", emitter, fmt.Sprintf("an emitter_id, of at most %d bytes", packet.MaxIDBytes))
+	}
 	if err == nil {
 		err = r.decode(&body)
 	}

@@ -2,9 +2,11 @@ package admin
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/logstreamer/logstreamer/internal/control"
 )
@@ -46,6 +48,15 @@ func TestPublicBody(t *testing.T) {
 	g := newGuarded(t, withTokens(t))
 	g.want(asks{method: "POST", path: "/v1/session", body: strings.Repeat(" ", maxPublicBytes+1)}, 413, tooLarge)
 	g.want(asks{method: "POST", path: "/v1/session", body: strings.Repeat(" ", maxPublicBytes)}, 400, malformed)
+}
+
+// A body whose length is too large is refused before it is read, so that the client need not send it.
+func TestTooLargeBodyIsNotRead(t *testing.T) {
+	r := httptest.NewRequest("POST", "/v1/reload", iotest.ErrReader(errors.New("the body is read")))
+	r.ContentLength = maxBodyBytes + 1
+	if _, err := readBody(httptest.NewRecorder(), r, maxBodyBytes); err == nil || refusalOf(err).Code != tooLarge {
+		t.Error(err)
+	}
 }
 
 func TestQuery(t *testing.T) {

@@ -5,7 +5,10 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"fmt"
+	"net"
 	"net/http"
+	"strconv"
 	"sync"
 	"time"
 
@@ -13,6 +16,7 @@ import (
 )
 
 const (
+	// sessionCookie is the name of the cookie without a port; see cookieName.
 	sessionCookie = "logstreamer_session"
 	// maxSessions bounds the sessions; a new session over the bound ends the one that was used
 	// least recently.
@@ -124,11 +128,23 @@ func (s *sessions) end(secret string) bool {
 	return found
 }
 
+// cookieName returns the name of the cookie of a session with the distributor at a Host field. It has
+// the port, since browsers keep one cookie of a name for all ports of a host: two distributors, such
+// as at the ends of two tunnels, would end each other's sessions.
+func cookieName(host string) string {
+	if _, text, err := net.SplitHostPort(host); err == nil {
+		if port, err := strconv.ParseUint(text, 10, 16); err == nil {
+			return fmt.Sprintf("%s_%d", sessionCookie, port)
+		}
+	}
+	return sessionCookie
+}
+
 // newCookie returns the cookie of a session. EventSource cannot send an Authorization field,
 // and no script can read the cookie.
-func newCookie(secret string, secure bool, expires time.Time) *http.Cookie {
+func newCookie(name, secret string, secure bool, expires time.Time) *http.Cookie {
 	cookie := &http.Cookie{
-		Name: sessionCookie, Value: secret, Path: "/", HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: secure, Expires: expires,
+		Name: name, Value: secret, Path: "/", HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: secure, Expires: expires,
 	}
 	if secret == "" {
 		cookie.MaxAge = -1 // delete it
@@ -167,7 +183,7 @@ func (a *api) login(r *request) (*response, error) {
 	r.caller = &caller{Principal: *principal, by: bySession, expires: expires}
 	return &response{
 		status: http.StatusCreated, body: r.caller.state(),
-		cookie: newCookie(secret, r.TLS != nil, now.Add(sessionLifetime)),
+		cookie: newCookie(cookieName(r.Host), secret, r.TLS != nil, now.Add(sessionLifetime)),
 	}, nil
 }
 
@@ -175,11 +191,11 @@ func (a *api) login(r *request) (*response, error) {
 // needs no credential, and a flood of it would displace other records.
 func (a *api) logout(r *request) (*response, error) {
 	ended := false
-	for _, cookie := range r.CookiesNamed(sessionCookie) {
+	for _, cookie := range r.CookiesNamed(cookieName(r.Host)) {
 		ended = a.access.sessions.end(cookie.Value) || ended
 	}
 	if !ended {
 		r.record = nil
 	}
-	return &response{status: http.StatusNoContent, cookie: newCookie("", r.TLS != nil, time.Unix(1, 0))}, nil
+	return &response{status: http.StatusNoContent, cookie: newCookie(cookieName(r.Host), "", r.TLS != nil, time.Unix(1, 0))}, nil
 }

@@ -2,7 +2,9 @@ package admin
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -169,8 +171,38 @@ func TestSeveralCookies(t *testing.T) {
 	g := newGuarded(t, withTokens(t))
 	login := g.want(asks{method: "POST", path: "/v1/session", body: `{"token":"` + operateToken + `"}`}, 201, "")
 	cookie := login.Result().Cookies()[0]
-	both := map[string]string{"Cookie": sessionCookie + "=stale; " + cookie.Name + "=" + cookie.Value}
+	both := map[string]string{"Cookie": cookie.Name + "=stale; " + cookie.Name + "=" + cookie.Value}
 	g.want(asks{method: "PATCH", path: "/v1/thing", header: both}, 200, "")
 	g.want(asks{method: "DELETE", path: "/v1/session", header: both}, 204, "")
 	g.want(asks{method: "PATCH", path: "/v1/thing", header: both}, 401, unauthorized)
+}
+
+// A browser sends the cookies of a host to all its ports, and keeps one of each name: sessions with
+// two distributors at two ports do not end each other.
+func TestCookiesOfPorts(t *testing.T) {
+	g := newGuarded(t, withTokens(t))
+	kept := make(map[string]string)
+	hosts := []string{"localhost:8081", "localhost:8082", "localhost", "[::1]:8081", "localhost:x"}
+	for _, host := range hosts {
+		w := g.want(asks{method: "POST", path: "/v1/session", body: `{"token":"` + readToken + `"}`, header: map[string]string{"Host": host}}, 201, "")
+		cookie := w.Result().Cookies()[0]
+		kept[cookie.Name] = cookie.Value
+	}
+	if want := []string{sessionCookie, sessionCookie + "_8081", sessionCookie + "_8082"}; !slices.Equal(slices.Sorted(maps.Keys(kept)), want) {
+		t.Errorf("%v", kept)
+	}
+	var all []string
+	for name, value := range kept {
+		all = append(all, name+"="+value)
+	}
+	at := func(host string) map[string]string {
+		return map[string]string{"Host": host, "Cookie": strings.Join(all, "; ")}
+	}
+	for _, host := range hosts[:3] {
+		g.want(asks{method: "DELETE", path: "/v1/session", header: at(host)}, 204, "")
+		g.want(asks{method: "GET", path: "/v1/thing", header: at(host)}, 401, unauthorized)
+		if host == hosts[0] {
+			g.want(asks{method: "GET", path: "/v1/thing", header: at(hosts[1])}, 200, "")
+		}
+	}
 }

@@ -134,7 +134,9 @@ func (c *Controller) open(sources loaded) error {
 	case shared:
 		r.ahead = changed && content.Cluster != ""
 		if latest, err := c.store.latest(); err == nil && !r.outranks(latest) && latest.version != 0 {
-			r, lost = r.follow(latest)
+			if followed, dropped := r.follow(latest); followed.checkTokens(r) == nil { // otherwise Run reports it
+				r, lost = followed, dropped
+			}
 		}
 	case c.dir() == "":
 		r.number = time.Now().Unix() // Without a store the number must still rise over restarts: there is less than one change per second.

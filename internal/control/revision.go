@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"strings"
 )
 
 // revision is a configuration with the overrides that it contains. It is immutable.
@@ -68,7 +69,7 @@ func (r *revision) resolveWithout(sources loaded, wanted overrides, idle map[str
 		}
 		one.Base, one.Idle = base, idle[one.Path]
 		if one.Idle == "" {
-			if err := next.set(one.Path, one.Value); err != nil {
+			if err := next.override(one); err != nil {
 				one.Idle = err.Error()
 			}
 		}
@@ -79,6 +80,19 @@ func (r *revision) resolveWithout(sources loaded, wanted overrides, idle map[str
 		next.overrides = append(next.overrides, one)
 	}
 	return next, lost
+}
+
+// override sets the value of an override. It returns an error for a setting that the API does not
+// change: whoever may write shared settings could set the credentials and commands of all distributors.
+func (r *revision) override(one Override) error {
+	if key, isSetting := strings.CutPrefix(one.Path, settingsPrefix); isSetting {
+		if s, known := r.setting(key); known {
+			if code, why := unchangeable(s); code != "" {
+				return refuse(code, "%s", why)
+			}
+		}
+	}
+	return r.set(one.Path, one.Value)
 }
 
 // resolveValid is resolve for a start, a reload or a change by another distributor: if the

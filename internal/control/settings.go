@@ -31,20 +31,26 @@ func (r *revision) patchSetting(request Request, key string, value json.RawMessa
 	if !known {
 		return nil, invalid(r, path, value, r.clone().Set(key, value))
 	}
-	refusal := &Error{Key: key, Value: value, Allowed: s.Allowed()}
+	if code, why := unchangeable(s); code != "" {
+		return nil, &Error{Code: code, Detail: why, Key: key, Value: value, Allowed: s.Allowed()}
+	}
+	if string(value) == "null" {
+		return revertOne(r, request, path)
+	}
+	return put(r, request, path, value)
+}
+
+// unchangeable returns why the API cannot change a setting; the code is empty if it can.
+func unchangeable(s config.Setting) (code Code, why string) {
 	switch {
 	case s.Secret():
-		refusal.Code, refusal.Detail = InvalidSetting, fmt.Sprintf("%s is secret: it is set in the file or the environment, and a reload applies it", key)
-	case isList(key):
-		refusal.Code, refusal.Detail = InvalidSetting, fmt.Sprintf("%s is a list with paths of its own: /v1/%s", key, key)
+		return InvalidSetting, s.Key + " is secret: it is set in the file or the environment, and a reload applies it"
+	case isList(s.Key):
+		return InvalidSetting, fmt.Sprintf("%s is a list with paths of its own: /v1/%s", s.Key, s.Key)
 	case !s.Live:
-		refusal.Code, refusal.Detail = RestartRequired, fmt.Sprintf("%s changes only with a restart", key)
-	case string(value) == "null":
-		return revertOne(r, request, path)
-	default:
-		return put(r, request, path, value)
+		return RestartRequired, s.Key + " changes only with a restart"
 	}
-	return nil, refusal
+	return "", ""
 }
 
 func isList(key string) bool {

@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/logstreamer/logstreamer/internal/listener"
 	"github.com/logstreamer/logstreamer/internal/metric"
 )
 
@@ -60,17 +61,22 @@ func (d *Distributor) register() error {
 	return r.Err()
 }
 
+// maxMetricsConnections bounds the connections to the metrics, which need no credential: others would
+// take the descriptors of the ingest and the journal.
+const maxMetricsConnections = 64
+
 // metricsServer serves /metrics on its own listener, with HTTP/1.1 only.
 type metricsServer struct {
 	http *http.Server
 	done chan struct{}
 }
 
-func serveMetrics(listener net.Listener, registry *prometheus.Registry, logger *slog.Logger) *metricsServer {
+func serveMetrics(l net.Listener, registry *prometheus.Registry, logger *slog.Logger) *metricsServer {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{EnableOpenMetrics: true}))
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
+	bounded := listener.NewBounded(listener.NewRetrying(l, logger), maxMetricsConnections, maxMetricsConnections/2, func() {})
 	s := &metricsServer{
 		done: make(chan struct{}),
 		http: &http.Server{
@@ -81,11 +87,13 @@ func serveMetrics(listener net.Listener, registry *prometheus.Registry, logger *
 			WriteTimeout:      30 * time.Second,
 			IdleTimeout:       2 * time.Minute,
 			MaxHeaderBytes:    16 << 10,
+			ConnState:         bounded.Changed,
+			ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug), // of single connections
 		},
 	}
 	go func() {
 		defer close(s.done)
-		if err := s.http.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		if err := s.http.Serve(bounded); !errors.Is(err, http.ErrServerClosed) {
 			logger.Error("metrics are no longer served", "error", err)
 		}
 	}()

@@ -165,3 +165,24 @@ func TestPreferences(t *testing.T) {
 	}
 	b.shot("forced colors")
 }
+
+// An analyzer may have the name of a member of all objects of JavaScript, such as one that chooses its
+// id when it registers. The page shows it like the others.
+func TestIDsOfMembers(t *testing.T) {
+	parallel(t)
+	w := newHarness(t, "")
+	w.emit("web-1", 100, "1-100")
+	b := open(t, w, 1280, "light", "")
+	b.snapshots(1)
+	ids := []string{"__proto__", "constructor"}
+	for i, at := range strings.Split(crowd(t, len(ids)), ",") {
+		w.api("PUT", "/v1/leases/"+ids[i], fmt.Sprintf(`{"url":%q,"weight":0.5}`, strings.TrimSuffix(at, "=1")))
+	}
+	for _, id := range ids {
+		row := "[...document.querySelectorAll('.analyzers tr')].find(r => r.querySelector('a.row')?.textContent === " + quoted(id) + ")"
+		b.until("/[1-9]/.test(" + row + "?.querySelector('.share .fixed').textContent)")
+	}
+	if got := value[string](b, "JSON.stringify([...Object.keys(Object.prototype), ...Object.keys(Object)])"); got != "[]" {
+		t.Errorf("all objects have got the members %s", got)
+	}
+}

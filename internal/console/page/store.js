@@ -4,7 +4,7 @@ import {get, request, events} from './api.js';
 
 const LENGTH = 900; // snapshots that are kept, as by the distributor
 const MAX_EVENTS = 200;
-const PATIENCE = 150; // until a page without data is drawn, in ms; data mostly come before
+const PATIENCE = 150; // until a page without data is drawn, in ms
 const IDLE = 10000; // of a stream that has an event a second, in ms
 
 export const state = {
@@ -13,7 +13,7 @@ export const state = {
   session: null, status: null, analyzers: [], bound: NaN, revision: 0, backlog: null, refused: [], events: [], lastEvent: 0,
   settings: {}, overrides: [], limits: null, cluster: null, left: [], // the distributors that were in the cluster lately
   snapshot: null, boot: '', lastID: '', restartedAt: 0,
-  times: [], columns: {}, parts: {}, // parts: columns by analyzer
+  times: [], columns: {}, parts: {__proto__: null}, // parts: columns by analyzer
 };
 
 let render = () => {};
@@ -53,7 +53,7 @@ const append = snapshot => {
   for (const id in snapshot.analyzers) state.parts[id] ??= {};
   for (const id in state.parts) {
     push(state.parts[id], snapshot.analyzers[id] ?? {}, length);
-    if (!(id in snapshot.analyzers) && Object.values(state.parts[id]).every(c => c.every(v => v === null))) delete state.parts[id];
+    if (!(id in snapshot.analyzers) && Object.values(state.parts[id]).flat().every(v => v === null)) delete state.parts[id];
   }
 };
 
@@ -71,7 +71,7 @@ const loadHistory = async (signal, useful) => {
   const history = await get('/v1/history', signal);
   state.times = history.times.map(t => t / 1000);
   state.columns = history.columns;
-  state.parts = history.analyzers;
+  state.parts = {__proto__: null, ...history.analyzers};
   for (const s of early) if (s.boot !== history.boot || s.seq > history.seq) append(s);
   early = null;
   changed();
@@ -255,8 +255,7 @@ export const start = draw => {
   follow();
 };
 
-// mean returns the mean of a column over the last seconds: what comes in bursts does not come and
-// go on the page.
+// mean returns the mean of a column over the last seconds, since much comes in bursts.
 export const mean = (column, seconds = 10) => {
   const known = (column ?? []).slice(-seconds).filter(v => v !== null);
   return known.length ? known.reduce((a, b) => a + b) / known.length : undefined;
@@ -282,7 +281,7 @@ export const merged = () => state.analyzers.map(a => {
 
 // recentShares returns the part of the messages that each analyzer got in the last seconds.
 export const recentShares = (seconds = 10) => {
-  const sums = {};
+  const sums = {__proto__: null};
   let all = 0;
   for (const id in state.parts) {
     sums[id] = (state.parts[id].routed_messages_per_s ?? []).slice(-seconds).reduce((a, b) => a + (b ?? 0), 0);

@@ -21,11 +21,10 @@ import (
 // the magic and itself. The first byte of the magic never occurs in valid UTF-8, so
 // that no packet contains a record.
 const (
-	recordHeaderBytes   = 36
-	recordVersion       = 1
-	taggedVersion       = 2
-	maxTraceparentBytes = 255
-	maxRecordLength     = 1<<30 + maxTraceparentBytes // the largest MAX_BODY_BYTES
+	recordHeaderBytes = 36
+	recordVersion     = 1
+	taggedVersion     = 2
+	maxRecordLength   = 1<<30 + packet.MaxTraceparentBytes // the largest MAX_BODY_BYTES
 )
 
 var recordMagic = []byte{0xFF, 'R', 'E', 'C'}
@@ -57,25 +56,12 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // recordBytes returns the size of the record of a packet.
 func recordBytes(p *packet.Packet) int64 {
-	return int64(recordHeaderBytes + len(storedTraceparent(p.Traceparent)) + len(p.Body))
-}
-
-// storedTraceparent returns the traceparent, or "" if it is not short printable ASCII.
-func storedTraceparent(traceparent string) string {
-	if len(traceparent) > maxTraceparentBytes {
-		return ""
-	}
-	for i := range len(traceparent) {
-		if traceparent[i] < 0x20 || traceparent[i] > 0x7E {
-			return ""
-		}
-	}
-	return traceparent
+	return int64(recordHeaderBytes + len(packet.StoredTraceparent(p.Traceparent)) + len(p.Body))
 }
 
 // appendPacketHead appends the record of a packet without its body, which follows.
 func appendPacketHead(dst []byte, p *packet.Packet) []byte {
-	traceparent := storedTraceparent(p.Traceparent)
+	traceparent := packet.StoredTraceparent(p.Traceparent)
 	start := len(dst)
 	dst = appendHeader(dst, record{
 		kind: kindPacket, tag: emitterquota.TagOf(p.Principal), sequence: p.Sequence, accepted: p.Accepted.UnixNano(), messages: uint32(p.Messages),

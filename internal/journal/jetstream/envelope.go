@@ -32,7 +32,6 @@ const (
 	recordPrefixBytes   = 8
 	recordHeaderBytes   = recordPrefixBytes + 17 + packet.StoredInfoBytes
 	maxIDBytes          = 255
-	maxTraceparentBytes = 255
 	// maxSlots is the maximum number of packets in one envelope: see sequenceOf.
 	maxSlots = 1 << 14
 )
@@ -61,20 +60,12 @@ func headerChecksum(header []byte) uint32 {
 
 // recordBytes returns the size of the record of a packet.
 func recordBytes(p *packet.Packet) int {
-	return recordHeaderBytes + len(storedTraceparent(p.Traceparent)) + len(p.Body)
-}
-
-// storedTraceparent returns the traceparent, or "" if it is too long to be one.
-func storedTraceparent(traceparent string) string {
-	if len(traceparent) > maxTraceparentBytes {
-		return ""
-	}
-	return traceparent
+	return recordHeaderBytes + len(packet.StoredTraceparent(p.Traceparent)) + len(p.Body)
 }
 
 // appendRecord appends the record of a packet.
 func appendRecord(dst []byte, p *packet.Packet, token uint64) []byte {
-	start, traceparent := len(dst), storedTraceparent(p.Traceparent)
+	start, traceparent := len(dst), packet.StoredTraceparent(p.Traceparent)
 	dst = binary.LittleEndian.AppendUint32(dst, uint32(recordBytes(p)-recordPrefixBytes))
 	dst = binary.LittleEndian.AppendUint32(dst, 0)
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(p.Accepted.UnixNano()))
@@ -170,7 +161,7 @@ func (r *record) packetOf(pool *packet.Pool) *packet.Packet {
 	p := pool.New(r.body, r.info)
 	p.Accepted = r.accepted
 	if len(r.traceparent) > 0 {
-		p.Traceparent = string(r.traceparent)
+		p.Traceparent = packet.StoredTraceparent(string(r.traceparent)) // others may have stored it
 	}
 	return p
 }

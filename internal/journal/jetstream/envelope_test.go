@@ -46,6 +46,17 @@ func TestEnvelope(t *testing.T) {
 	}
 }
 
+// A traceparent that others have stored adds no lines to the headers of requests to analyzers.
+func TestForgedTraceparent(t *testing.T) {
+	var pool packet.Pool
+	for _, text := range []string{"00-1\r\nHost: x", "00-1\x00", "00-é"} {
+		r := record{traceparent: []byte(text)}
+		if p := r.packetOf(&pool); p.Traceparent != "" {
+			t.Errorf("%q", p.Traceparent)
+		}
+	}
+}
+
 // A flipped bit damages one record, or that record and those after it, and never yields wrong
 // bytes.
 func TestEveryFlippedBitIsNoticed(t *testing.T) {

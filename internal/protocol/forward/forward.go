@@ -14,6 +14,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/logstreamer/logstreamer/internal/credential"
 	"github.com/logstreamer/logstreamer/internal/problem"
 	"github.com/logstreamer/logstreamer/internal/protocol/framed"
 	"github.com/logstreamer/logstreamer/internal/protocol/receiver"
@@ -55,8 +56,9 @@ func New(config Config, r *receiver.Receiver, logger *slog.Logger) *Protocol {
 type session struct {
 	protocol  *Protocol
 	conn      net.Conn
-	from      receiver.Sender
-	handshake *handshake // nil: the client is authenticated
+	client    *receiver.Client
+	from      receiver.Sender // client, at the last frame
+	handshake *handshake      // nil: the client is authenticated
 	scanner   scanner
 	pending   []*frame // without a chunk, to be accepted together
 	bytes     int      // of pending
@@ -66,13 +68,10 @@ type session struct {
 
 // HandleConnection implements stream.Handler.
 func (p *Protocol) HandleConnection(ctx context.Context, c stream.Conn) {
-	s := &session{protocol: p, conn: c.Conn, from: receiver.Sender{Client: c.Client}}
+	identity := credential.OfCertificate(c.Certificate)
+	s := &session{protocol: p, conn: c.Conn, client: p.receiver.Client(c.Client, identity), from: receiver.Sender{Client: c.Client}}
 	s.translator = translator{receiver: p.receiver, peer: addressOf(c.RemoteAddr())}
-	needsUser := false
-	if p.receiver.NeedsToken() {
-		s.from.Principal = p.receiver.Principals().Certificate(c.Certificate)
-		needsUser = s.from.Principal == nil
-	}
+	needsUser := p.receiver.NeedsToken() && identity.In(p.receiver.Principals()) == nil
 	if p.config.SharedKey != "" || needsUser {
 		s.handshake = newHandshake(p.config.SharedKey, needsUser)
 		s.handshake.timer = time.AfterFunc(handshakeTimeout, func() { _ = c.Close() })
@@ -113,7 +112,10 @@ func (s *session) Consume(ctx context.Context, data []byte, _ bool) (used int, e
 	s.pending, s.bytes = s.pending[:0], 0
 	for used < len(data) {
 		var complete bool
-		complete, err = s.scanner.scan(data[used:], s.receiver.MaxBodyBytes())
+		complete, err = s.scanner.scan(data[used:], s.maxMessage())
+		if s.handshake != nil && errors.Is(err, errSize) {
+			err = s.refuse(ping{}, "PING is too large")
+		}
 		if err != nil || !complete {
 			break
 		}
@@ -127,17 +129,27 @@ func (s *session) Consume(ctx context.Context, data []byte, _ bool) (used int, e
 	return used, errors.Join(s.flush(ctx), err)
 }
 
+// maxMessage returns the maximum size of the next message in bytes.
+func (s *session) maxMessage() int {
+	if s.handshake != nil {
+		return maxPing
+	}
+	return s.receiver.MaxBodyBytes()
+}
+
 // take handles one message of the protocol.
 func (s *session) take(ctx context.Context, message []byte) error {
 	if s.handshake != nil {
 		return s.authenticate(message)
 	}
 	f, err := parseFrame(message)
-	switch {
-	case err != nil:
+	if f == nil || err != nil {
 		return err
-	case f == nil:
-		return nil
+	}
+	if err := s.authorize(f); err != nil {
+		return err
+	}
+	switch {
 	case f.signal:
 		s.receiver.Reject(problem.InvalidPacket, f.events())
 	case f.chunk == nil:
@@ -159,6 +171,19 @@ func (s *session) take(ctx context.Context, message []byte) error {
 		}
 	}
 	return s.acknowledge(f.chunk)
+}
+
+// authorize returns an error if the client may no longer send.
+func (s *session) authorize(f *frame) error {
+	from, fault := s.client.Sender()
+	if fault == nil {
+		s.from = from
+		return nil
+	}
+	if f.chunk == nil { // the client does not send it again
+		s.receiver.Reject(fault.Code, f.events())
+	}
+	return errUnauthorized
 }
 
 // flush submits the pending frames.

@@ -9,11 +9,15 @@ import (
 	"os"
 	"time"
 
+	"github.com/logstreamer/logstreamer/internal/credential"
 	"github.com/logstreamer/logstreamer/internal/problem"
 )
 
 // handshakeTimeout is how long a connection may take to authenticate.
 const handshakeTimeout = 15 * time.Second
+
+// maxPing bounds PING in bytes: a client that is not authenticated takes no more memory.
+const maxPing = 8 << 10
 
 // errUnauthorized ends a connection that does not authenticate.
 var errUnauthorized = errors.New("the sender does not authenticate")
@@ -114,9 +118,11 @@ func (s *session) authenticate(data []byte) error {
 		return s.refuse(p, "the shared key is wrong (FORWARD_SHARED_KEY)")
 	}
 	if h.user {
-		if s.from.Principal = s.protocol.receiver.Principals().Token(p.user); s.from.Principal == nil {
+		identity := credential.OfToken(p.user)
+		if identity.In(s.protocol.receiver.Principals()) == nil {
 			return s.refuse(p, "the user name must be a token of INGEST_TOKENS_FILE")
 		}
+		s.client = s.protocol.receiver.Client(s.from.Client, identity)
 	}
 	h.timer.Stop()
 	s.handshake = nil

@@ -5,6 +5,7 @@ import (
 	"crypto/sha512"
 	"fmt"
 	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/logstreamer/logstreamer/internal/problem"
@@ -98,6 +99,48 @@ func TestUnauthorized(t *testing.T) {
 	if len(f.Messages()) > 0 {
 		t.Error("the event was accepted")
 	}
+}
+
+// A token that is removed from the file, or allows less, ends to be valid on open connections.
+func TestReplacedToken(t *testing.T) {
+	const token = "0123456789abcdef"
+	line := func(rest string) string { return fmt.Sprintf("web sha256:%x %s\n", sha256.Sum256([]byte(token)), rest) }
+	others := "other cert:other\n"
+	f := (&protocoltest.System{Tokens: line("")}).Start(t, "forward")
+	c := dial(t, f, Config{})
+	nonce, auth := c.helo()
+	c.send(pack([]any{"PING", "client", "salt", hash("salt", "client", nonce), token, hash(auth, token, "any")}))
+	c.read()
+	send := func(chunk string) { c.send(pack([]any{"app", 1, log(chunk), pairs{{"chunk", chunk}}})) }
+	for chunk, tokens := range map[string]string{"1": line(""), "2": others + line("rate=1000")} {
+		f.ReplaceTokens(tokens)
+		send(chunk)
+		if got := c.read(); !reflect.DeepEqual(got, ack(chunk)) {
+			t.Fatalf("%v", got)
+		}
+	}
+	f.ReplaceTokens(others)
+	c.send(pack([]any{"app", 1, log("without a chunk")}))
+	c.closed()
+	f.AwaitCount(refusedRequests, string(problem.Unauthorized), 1)
+	f.AwaitCount(rejectedRecords, string(problem.Unauthorized), 1)
+	if got := len(f.Messages()); got != 2 {
+		t.Errorf("%d events are accepted", got)
+	}
+}
+
+// A client takes no memory for a large message before it is authenticated.
+func TestLargePing(t *testing.T) {
+	f := new(protocoltest.System).Start(t, "forward")
+	c := dial(t, f, Config{SharedKey: "secret"})
+	c.helo()
+	ping := pack([]any{"PING", "client", strings.Repeat("s", maxPing), "digest", "", ""})
+	c.send(ping[:100])
+	if pong, _ := c.read().([]any); len(pong) != 5 || pong[1] != false {
+		t.Errorf("%v", pong)
+	}
+	c.closed()
+	f.AwaitCount(refusedRequests, string(problem.Unauthorized), 1)
 }
 
 func TestServerHost(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/logstreamer/logstreamer/internal/credential"
 	"github.com/logstreamer/logstreamer/internal/protocol/protocoltest"
 	"github.com/logstreamer/logstreamer/internal/protocol/receiver"
 )
@@ -123,6 +124,6 @@ func accept(t *testing.T, data []byte) {
 		return
 	}
 	fixture := new(protocoltest.System).Start(t, "forward")
-	s := &session{protocol: New(Config{}, fixture.Receiver, nil), translator: translator{receiver: fixture.Receiver, peer: netip.MustParseAddr("192.0.2.1")}}
+	s := &session{client: fixture.Receiver.Client(protocoltest.Client, credential.OfCertificate(nil)), protocol: New(Config{}, fixture.Receiver, nil), translator: translator{receiver: fixture.Receiver, peer: netip.MustParseAddr("192.0.2.1")}}
 	_ = s.accept(t.Context(), packetID(fixture.Receiver, receiver.Sender{}, f), len(data), f) // any error
 }

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/logstreamer/logstreamer/internal/credential"
 	"github.com/logstreamer/logstreamer/internal/problem"
 	"github.com/logstreamer/logstreamer/internal/protocol/datagram"
 	"github.com/logstreamer/logstreamer/internal/protocol/framed"
@@ -40,15 +41,15 @@ func NewSockets(r *receiver.Receiver, logger *slog.Logger) *Sockets {
 
 // HandleConnection implements stream.Handler: records end with NUL.
 func (s *Sockets) HandleConnection(ctx context.Context, c stream.Conn) {
-	from, fault := s.receiver.AuthenticateClient(c.Client, c.Certificate, nil)
-	if fault != nil {
+	client := s.receiver.Client(c.Client, credential.OfCertificate(c.Certificate))
+	if _, fault := client.Sender(); fault != nil {
 		return
 	}
 	peer, _ := netip.ParseAddrPort(c.RemoteAddr().String())
-	one := &connection{from: from, peer: unmapped(peer), batch: batch{receiver: s.receiver}}
+	one := &connection{client: client, peer: unmapped(peer), batch: batch{receiver: s.receiver}}
 	config := framed.Config{MaxFrame: maxFrame, Timeout: frameTimeout, Delay: frameDelay}
 	err := framed.Read(ctx, c.Conn, config, s.receiver, one)
-	if fault = framed.Refusal(err); fault != nil {
+	if fault := framed.Refusal(err); fault != nil {
 		s.receiver.Refuse(*fault)
 		s.logger.Warn("a connection is closed", "client", c.RemoteAddr().String(), "reason", string(fault.Code), "detail", fault.Detail)
 	}
@@ -58,7 +59,7 @@ func unmapped(peer netip.AddrPort) netip.Addr { return peer.Addr().Unmap().WithZ
 
 // connection is a framed.Consumer.
 type connection struct {
-	from    receiver.Sender
+	client  *receiver.Client
 	peer    netip.Addr
 	scanned int // bytes of the record that begins the data, without an end
 	batch
@@ -80,7 +81,12 @@ func (c *connection) Consume(ctx context.Context, data []byte, ended bool) (used
 		c.add(data[used:end], c.peer)
 		used = min(end+1, len(data))
 	}
-	c.persist(ctx, c.from, used)
+	from, fault := c.client.Sender()
+	if fault != nil {
+		c.receiver.Reject(fault.Code, len(c.payloads), "client", c.peer)
+		return used, fault
+	}
+	c.persist(ctx, from, used)
 	return used, nil
 }
 

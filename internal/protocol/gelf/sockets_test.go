@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"compress/gzip"
 	"compress/zlib"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"fmt"
 	"io"
 	"log/slog"
@@ -14,6 +16,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/logstreamer/logstreamer/internal/credential"
+	"github.com/logstreamer/logstreamer/internal/problem"
 	"github.com/logstreamer/logstreamer/internal/protocol/datagram"
 	"github.com/logstreamer/logstreamer/internal/protocol/protocoltest"
 	"github.com/logstreamer/logstreamer/internal/protocol/stream"
@@ -211,9 +215,35 @@ func FuzzSockets(f *testing.F) {
 		if sockets.chunks.bytes != 0 {
 			t.Errorf("%d bytes of chunks are left", sockets.chunks.bytes)
 		}
-		c := &connection{peer: netip.MustParseAddr("192.0.2.1"), batch: batch{receiver: fixture.Receiver}}
+		c := &connection{client: fixture.Receiver.Client(protocoltest.Client, credential.OfCertificate(nil)), peer: netip.MustParseAddr("192.0.2.1"), batch: batch{receiver: fixture.Receiver}}
 		if used, err := c.Consume(t.Context(), data, true); used != len(data) || err != nil {
 			t.Errorf("%d of %d, %v", used, len(data), err)
 		}
 	})
+}
+
+// A client whose certificate is removed from the file may not send on its open connection either.
+func TestReplacedTokens(t *testing.T) {
+	f := (&protocoltest.System{Tokens: "web cert:web.example\n"}).Start(t, "gelf")
+	ours, theirs := net.Pipe()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		NewSockets(f.Receiver, slog.New(slog.DiscardHandler)).HandleConnection(t.Context(), stream.Conn{
+			Conn: theirs, Client: protocoltest.Client, Certificate: &x509.Certificate{Subject: pkix.Name{CommonName: "web.example"}},
+		})
+		_ = theirs.Close()
+	}()
+	_, _ = io.WriteString(ours, text(0)+"\x00") // Await fails otherwise
+	f.Await(1)
+	f.ReplaceTokens("other cert:other.example\n")
+	_, _ = io.WriteString(ours, text(1)+"\x00")
+	_ = ours.Close() // it may have ended
+	<-ended
+	if m := f.Messages(); len(m) != 1 {
+		t.Errorf("%+v", m)
+	}
+	if n := f.Count(rejectedRecords, string(problem.Unauthorized)); n != 1 {
+		t.Errorf("%v records are counted", n)
+	}
 }

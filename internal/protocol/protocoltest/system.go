@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -50,6 +51,7 @@ type System struct {
 	t        testing.TB
 	intake   *intake.Intake
 	registry *prometheus.Registry
+	tokens   atomic.Pointer[credential.Set]
 }
 
 // Start makes the receiver of a protocol. When the test ends, no memory may be held.
@@ -88,11 +90,8 @@ func (s *System) service() *receiver.Service {
 	}
 	deps := receiver.Dependencies{Intake: s.intake, Metrics: metrics, Limits: func() record.Limits { return limits }, Logger: slog.New(slog.DiscardHandler)}
 	if s.Tokens != "" {
-		set, err := credential.Parse([]byte(s.Tokens), credential.Emitters)
-		if err != nil {
-			s.t.Fatal(err)
-		}
-		deps.Tokens = func() *credential.Set { return set }
+		s.ReplaceTokens(s.Tokens)
+		deps.Tokens = s.tokens.Load
 	}
 	config := receiver.DefaultConfig()
 	if s.MaxBodyBytes > 0 {
@@ -103,6 +102,16 @@ func (s *System) service() *receiver.Service {
 		s.t.Fatal(err)
 	}
 	return service
+}
+
+// ReplaceTokens replaces the content of INGEST_TOKENS_FILE.
+func (s *System) ReplaceTokens(content string) {
+	s.t.Helper()
+	set, err := credential.Parse([]byte(content), credential.Emitters)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.tokens.Store(set)
 }
 
 // Do handles a request, given as "METHOD TARGET" with field lines and a body, and reports whether

@@ -24,8 +24,8 @@ func (r *Receiver) AuthenticateToken(request *server.Request, token []byte) (Sen
 	return r.authenticate(request.Client, request.Certificate, request.Session, token)
 }
 
-// AuthenticateClient is Authenticate for a client of a protocol without requests of package server:
-// by a token or, if the token is nil, by a certificate, which may be nil, too.
+// AuthenticateClient is Authenticate for requests of other packages than server: by a token or, if the
+// token is nil, by a certificate, which may be nil, too. See Client for connections without requests.
 func (r *Receiver) AuthenticateClient(client netip.Addr, certificate *x509.Certificate, token []byte) (Sender, *problem.Problem) {
 	return r.authenticate(client, certificate, nil, token)
 }

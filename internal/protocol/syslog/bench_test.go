@@ -3,11 +3,12 @@ package syslog
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"testing"
 	"time"
 
+	"github.com/logstreamer/logstreamer/internal/credential"
 	"github.com/logstreamer/logstreamer/internal/protocol/protocoltest"
-	"github.com/logstreamer/logstreamer/internal/protocol/receiver"
 )
 
 // BenchmarkConsume translates a batch of a connection, of 64 KiB, into packets that the journal
@@ -21,7 +22,7 @@ func BenchmarkConsume(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			f := (&protocoltest.System{Journal: protocoltest.Journal{Discard: true}}).Start(b, "syslog")
 			p := New(f.Receiver, time.UTC, nil)
-			s := &session{protocol: p, from: receiver.Sender{}, peer: []byte("peer"), translator: p.newTranslator()}
+			s := &session{protocol: p, client: f.Receiver.Client(netip.Addr{}, credential.OfCertificate(nil)), peer: []byte("peer"), translator: p.newTranslator()}
 			s.visit = s.add
 			var data []byte
 			lines := 0

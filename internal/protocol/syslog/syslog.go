@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/logstreamer/logstreamer/internal/clientquota"
+	"github.com/logstreamer/logstreamer/internal/credential"
 	"github.com/logstreamer/logstreamer/internal/problem"
 	"github.com/logstreamer/logstreamer/internal/protocol/datagram"
 	"github.com/logstreamer/logstreamer/internal/protocol/framed"
@@ -59,15 +60,15 @@ func (p *Protocol) newTranslator() translator {
 
 // HandleConnection implements stream.Handler.
 func (p *Protocol) HandleConnection(ctx context.Context, c stream.Conn) {
-	from, fault := p.receiver.AuthenticateClient(c.Client, c.Certificate, nil)
-	if fault != nil {
+	client := p.receiver.Client(c.Client, credential.OfCertificate(c.Certificate))
+	if _, fault := client.Sender(); fault != nil {
 		return
 	}
-	s := &session{protocol: p, from: from, peer: addressOf(c.RemoteAddr()), translator: p.newTranslator()}
+	s := &session{protocol: p, client: client, peer: addressOf(c.RemoteAddr()), translator: p.newTranslator()}
 	s.visit = s.add
 	config := framed.Config{MaxFrame: maxFrame + len("1000000000 "), Timeout: timeout, Delay: delay}
 	err := framed.Read(ctx, c.Conn, config, p.receiver, s)
-	fault = framed.Refusal(err)
+	fault := framed.Refusal(err)
 	if errors.Is(err, errCompressed) {
 		fault = &problem.Problem{Code: problem.UnsupportedEncoding, Detail: err.Error()}
 	}
@@ -89,7 +90,7 @@ func addressOf(addr net.Addr) []byte {
 // session is one connection.
 type session struct {
 	protocol *Protocol
-	from     receiver.Sender
+	client   *receiver.Client
 	peer     []byte
 	splitter splitter
 	begun    bool
@@ -115,7 +116,12 @@ func (s *session) Consume(ctx context.Context, data []byte, ended bool) (used in
 	used = s.splitter.split(data, ended, maxFrame, s.visit)
 	s.receiver.Reject(problem.TooLarge, s.splitter.tooLarge)
 	s.splitter.tooLarge = 0
-	s.persist(ctx, s.from, s.frames, used)
+	from, fault := s.client.Sender()
+	if fault != nil {
+		s.receiver.Reject(fault.Code, len(s.frames), "client", string(s.peer))
+		return used, fault
+	}
+	s.persist(ctx, from, s.frames, used)
 	return used, nil
 }
 

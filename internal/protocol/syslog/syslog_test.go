@@ -1,6 +1,8 @@
 package syslog
 
 import (
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"fmt"
 	"log/slog"
 	"net"
@@ -149,6 +151,32 @@ func TestUnauthorized(t *testing.T) {
 	_, conn := serve(t, f)
 	send(t, conn, "<14>text\n")
 	f.AwaitCount(refusedRequests, string(problem.Unauthorized), 1)
+}
+
+// A client whose certificate is removed from the file may not send on its open connection either.
+func TestReplacedTokens(t *testing.T) {
+	f := (&protocoltest.System{Tokens: "web cert:web.example\n"}).Start(t, "syslog")
+	ours, theirs := net.Pipe()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		New(f.Receiver, time.UTC, slog.New(slog.DiscardHandler)).HandleConnection(t.Context(), stream.Conn{
+			Conn: theirs, Client: protocoltest.Client, Certificate: &x509.Certificate{Subject: pkix.Name{CommonName: "web.example"}},
+		})
+		_ = theirs.Close()
+	}()
+	send(t, ours, "<14>one\n")
+	f.Await(1)
+	f.ReplaceTokens("other cert:other.example\n")
+	send(t, ours, "<14>two\n")
+	_ = ours.Close() // it may have ended
+	<-ended
+	if m := f.Messages(); len(m) != 1 {
+		t.Errorf("%+v", m)
+	}
+	if n := f.Count(rejectedRecords, string(problem.Unauthorized)); n != 1 {
+		t.Errorf("%v records are counted", n)
+	}
 }
 
 func TestDatagrams(t *testing.T) {

@@ -1,4 +1,4 @@
-package admin
+package listener
 
 import (
 	"crypto/tls"
@@ -8,17 +8,18 @@ import (
 	"sync"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
+	"github.com/logstreamer/logstreamer/internal/clientquota"
 )
 
-// connections is a listener that bounds the open connections in total and of each client address. A
+// Bounded is a listener that bounds the open connections in total and of each client address. A
 // new connection over a limit displaces the connection that has been idle for the longest time,
 // among those of its own address if that limit is reached; if no connection is idle, the new
-// connection is closed. So clients with idle connections do not keep other clients out.
-type connections struct {
+// connection is closed. So clients with idle connections do not keep other clients out. The ConnState of
+// its http.Server is Changed.
+type Bounded struct {
 	net.Listener
 	limit, perAddress int
-	displaced         prometheus.Counter
+	displaced         func()
 
 	mu   sync.Mutex // guards open, and the field idle of the connections
 	open map[*connection]bool
@@ -27,34 +28,36 @@ type connections struct {
 // connection is an open connection.
 type connection struct {
 	net.Conn
-	of      *connections
+	of      *Bounded
 	address netip.Addr
 	idle    time.Time // since when the connection has no request; zero: it has one
 }
 
-func newConnections(l net.Listener, limit, perAddress int, displaced prometheus.Counter) *connections {
-	return &connections{Listener: l, limit: limit, perAddress: perAddress, displaced: displaced, open: make(map[*connection]bool)}
+// NewBounded returns a listener with at most limit open connections, and perAddress of one client
+// address. It calls displaced for each connection that it closes, concurrently.
+func NewBounded(l net.Listener, limit, perAddress int, displaced func()) *Bounded {
+	return &Bounded{Listener: l, limit: limit, perAddress: perAddress, displaced: displaced, open: make(map[*connection]bool)}
 }
 
 // Accept waits for a connection within the limits.
-func (c *connections) Accept() (net.Conn, error) {
+func (b *Bounded) Accept() (net.Conn, error) {
 	for {
-		conn, err := c.Listener.Accept()
+		conn, err := b.Listener.Accept()
 		if err != nil {
 			return nil, err
 		}
-		if admitted := c.admit(conn, time.Now()); admitted != nil {
+		if admitted := b.admit(conn, time.Now()); admitted != nil {
 			return admitted, nil
 		}
 	}
 }
 
 // admit returns the connection as an open one, or closes it and returns nil.
-func (c *connections) admit(conn net.Conn, now time.Time) *connection {
-	admitted := &connection{Conn: conn, of: c, address: clientAddress(conn.RemoteAddr().String()), idle: now}
-	added, victim := c.add(admitted)
+func (b *Bounded) admit(conn net.Conn, now time.Time) *connection {
+	admitted := &connection{Conn: conn, of: b, address: clientquota.ClientOf(conn.RemoteAddr()), idle: now}
+	added, victim := b.add(admitted)
 	if victim != nil {
-		c.displaced.Inc()
+		b.displaced()
 		_ = victim.Close()
 	}
 	if !added {
@@ -65,12 +68,12 @@ func (c *connections) admit(conn net.Conn, now time.Time) *connection {
 
 // add adds a connection unless a limit is reached and no connection is idle. The victim, unless
 // nil, is the connection that the caller closes: an idle one, or the new one if it was not added.
-func (c *connections) add(one *connection) (added bool, victim *connection) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+func (b *Bounded) add(one *connection) (added bool, victim *connection) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	var idle, idleThere *connection // idle for the longest time
 	there := 0
-	for other := range c.open {
+	for other := range b.open {
 		if other.address == one.address {
 			there++
 			idleThere = longerIdle(idleThere, other)
@@ -78,19 +81,19 @@ func (c *connections) add(one *connection) (added bool, victim *connection) {
 		idle = longerIdle(idle, other)
 	}
 	switch {
-	case there >= c.perAddress:
+	case there >= b.perAddress:
 		victim = idleThere
-	case len(c.open) >= c.limit:
+	case len(b.open) >= b.limit:
 		victim = idle
 	default:
-		c.open[one] = true
+		b.open[one] = true
 		return true, nil
 	}
 	if victim == nil {
 		return false, one
 	}
-	delete(c.open, victim)
-	c.open[one] = true
+	delete(b.open, victim)
+	b.open[one] = true
 	return true, victim
 }
 
@@ -101,8 +104,8 @@ func longerIdle(a, b *connection) *connection {
 	return b
 }
 
-// changed records whether a connection has a request. It is the ConnState of a server.
-func (c *connections) changed(conn net.Conn, state http.ConnState) {
+// Changed records whether a connection has a request.
+func (b *Bounded) Changed(conn net.Conn, state http.ConnState) {
 	if secure, ok := conn.(*tls.Conn); ok {
 		conn = secure.NetConn()
 	}
@@ -110,8 +113,8 @@ func (c *connections) changed(conn net.Conn, state http.ConnState) {
 	if !ok {
 		return
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	switch state {
 	case http.StateActive:
 		one.idle = time.Time{}
