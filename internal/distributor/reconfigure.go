@@ -145,7 +145,7 @@ func (d *Distributor) plan(next Config) (c change, err error) {
 					return c, err
 				}
 			}
-			c.present = append(c.present, running{left[at].Upstream, one.Target, one.group, one.registered, left[at].tls})
+			c.present = append(c.present, running{left[at].Upstream, one.Target, one.group, one.registered, left[at].tls, left[at].native})
 			left = slices.Delete(left, at, at+1)
 			continue
 		}
