@@ -24,10 +24,11 @@ type Request struct {
 	// Skewed is the number of records with a timestamp far in the future or in the past.
 	Skewed int
 
-	// tooLarge is how many records are larger than a packet may be, and tooLargeOf the emitter of
-	// the first one.
-	tooLarge   int
-	tooLargeOf string
+	// tooLarge is how many records are larger than a packet may be, and tooLargeOf and tooLargeWhy
+	// the emitter of the first one and its record.ErrTooLarge.
+	tooLarge    int
+	tooLargeOf  string
+	tooLargeWhy error
 
 	ctx      context.Context
 	from     Sender
@@ -60,7 +61,7 @@ func (q *Request) Add(to *record.Group, m *record.Message) error {
 		return err
 	}
 	if q.tooLarge++; q.tooLarge == 1 {
-		q.tooLargeOf = string(to.EmitterID())
+		q.tooLargeOf, q.tooLargeWhy = string(to.EmitterID()), err
 	}
 	return nil
 }
@@ -71,7 +72,7 @@ func (q *Request) Add(to *record.Group, m *record.Message) error {
 func (r *Receiver) AcceptRequest(q *Request, target string, err error) *problem.Problem {
 	r.CountSkewed(q.Skewed)
 	if err == nil && q.tooLarge > 0 && q.Packets.Len() == 0 {
-		err = record.ErrTooLarge
+		err = q.tooLargeWhy
 	}
 	if err != nil {
 		r.Release(q.received)
@@ -81,7 +82,7 @@ func (r *Receiver) AcceptRequest(q *Request, target string, err error) *problem.
 	r.Release(q.received)
 	why := r.Accept(q.ctx, q.from, q.Packets, id)
 	if why == nil && q.tooLarge > 0 {
-		r.Reject(problem.TooLarge, q.tooLarge, "emitter_id", q.tooLargeOf, "client", q.Client, "limit", "MAX_BODY_BYTES", "bytes", r.MaxPacketBytes())
+		r.Reject(problem.TooLarge, q.tooLarge, "error", q.tooLargeWhy, "emitter_id", q.tooLargeOf, "client", q.Client, "limit", "MAX_BODY_BYTES", "bytes", r.MaxPacketBytes())
 	}
 	return why
 }
