@@ -320,7 +320,7 @@ func TestBacklogIsReadUnderTrafficWithLittleMemory(t *testing.T) {
 	f.memory, f.segmentBytes = 128<<10, 1<<20
 	j := f.open(t)
 	defer j.Close()
-	const backlog = 600 // 180 KB in one block
+	const backlog = 600  // 180 KB in one block
 	f.put(t, j, backlog) // stays in memory
 	f.put(t, j, upTo(backlog)...)
 	for id, left := backlog+1, map[int]bool{0: true, backlog - 1: true}; len(left) > 0; id++ {
