@@ -26,12 +26,18 @@ const (
 func Pseudonym(id string) string { return pseudonymPrefix + id }
 
 // Via returns the name and the value of the field with a distributor's pseudonym and those of the
-// distributors that its sinks have probed.
+// distributors that its sinks have probed, each once.
 func Via(self string, sinks []*Sink) (name, value string) {
 	gateways := []string{self}
 	for _, s := range sinks {
-		if learned := s.gateways.Load(); learned != nil {
-			gateways = append(gateways, *learned...)
+		learned := s.gateways.Load()
+		if learned == nil {
+			continue
+		}
+		for _, one := range *learned {
+			if !slices.Contains(gateways, one) {
+				gateways = append(gateways, one)
+			}
 		}
 	}
 	var text strings.Builder

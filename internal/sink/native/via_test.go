@@ -1,6 +1,7 @@
 package native
 
 import (
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -53,11 +54,15 @@ func TestLoopsAreDetected(t *testing.T) {
 // A distributor names those that its sinks have learned of, at most as many as are read.
 func TestViaNamesTheWay(t *testing.T) {
 	near, far := new(Sink), new(Sink)
-	near.gateways.Store(&[]string{"logstreamer-b", "logstreamer-c"})
+	near.gateways.Store(&[]string{"logstreamer-b", "logstreamer-c", "logstreamer-a", "logstreamer-b"})
 	if name, value := Via("logstreamer-a", []*Sink{near, far}); name != "Via" || value != "1.1 logstreamer-a, 1.1 logstreamer-b, 1.1 logstreamer-c" {
 		t.Errorf("%s: %s", name, value)
 	}
-	far.gateways.Store(new(make([]string, 100)))
+	var many []string
+	for n := range 100 {
+		many = append(many, Pseudonym(fmt.Sprint(n)))
+	}
+	far.gateways.Store(&many)
 	if _, value := Via("logstreamer-a", []*Sink{near, far}); strings.Count(value, ",") != maxGateways-1 {
 		t.Error(value)
 	}
