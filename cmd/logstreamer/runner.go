@@ -120,26 +120,40 @@ func (r *runner) start(ctx context.Context, taken sockets) (i *instance, err err
 	if r.cluster != nil {
 		i.SetClusterSize(r.cluster.Presence().Size())
 	}
+	access, secure, err := i.adminAccess(c.Admin)
+	if err != nil {
+		return nil, errors.Join(err, i.stop(0))
+	}
+	// Nothing that can fail is left: the previous binary could not have the connections again.
 	i.AddConnections(r.inherited.Connections())
 	i.Start(ctx)
-	if err := r.serveAdmin(i, c); err != nil {
+	if err := r.serveAdmin(i, c, access); err != nil {
 		return nil, errors.Join(err, i.stop(0))
+	}
+	if i.admin != nil {
+		r.logger.Info("the admin API is served", "address", admin.AddressOf(c.Admin, i.listener), "tls", secure)
 	}
 	return i, nil
 }
 
-func (r *runner) serveAdmin(i *instance, c control.Config) error {
+// adminAccess reads the credentials of the admin API. It returns nil if that is off.
+func (i *instance) adminAccess(c control.AdminConfig) (access *admin.Access, secure bool, err error) {
+	if i.listener == nil {
+		return nil, false, nil
+	}
+	certificate, err := admin.TLS(c, i.Certificates())
+	if err != nil {
+		return nil, false, err
+	}
+	access, err = admin.NewAccess(c, i.CredentialFiles(), certificate)
+	return access, certificate != nil, err
+}
+
+// serveAdmin serves the admin API unless it is off. It fails only if a metric is registered twice.
+func (r *runner) serveAdmin(i *instance, c control.Config, access *admin.Access) (err error) {
 	r.identify(i, c)
 	if i.listener == nil {
 		return nil
-	}
-	secure, err := admin.TLS(c.Admin, i.Certificates())
-	if err != nil {
-		return err
-	}
-	access, err := admin.NewAccess(c.Admin, i.CredentialFiles(), secure)
-	if err != nil {
-		return err
 	}
 	r.mu.Lock()
 	r.access = access
@@ -148,9 +162,6 @@ func (r *runner) serveAdmin(i *instance, c control.Config) error {
 		Controller: r.controller, Access: access, DataDir: c.Distributor.DataDir, Upgrader: upgrades{r.upgrader},
 		Identity: r.identity, Cluster: r.others(), Version: c.Distributor.Version, Registerer: i.Registerer(), Logger: r.logger.With("component", "admin"),
 	})
-	if err == nil {
-		r.logger.Info("the admin API is served", "address", admin.AddressOf(c.Admin, i.listener), "tls", secure != nil)
-	}
 	if text := c.Admin.ShortToken(); text != "" {
 		r.logger.Warn(text)
 	}

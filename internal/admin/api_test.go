@@ -90,6 +90,10 @@ func TestDrain(t *testing.T) {
 	if one := s.ok("GET", "/v1/analyzers/a2", ""); one.get("drain.proof.result") != "drained" || one.get("status.out") != "drain" || one.get("spec.state") != "drain" {
 		t.Errorf("%s", one.text)
 	}
+	s.want(202, "", "PATCH", "/v1/analyzers/a2", `{"state":"maint"}`)
+	if before := s.ok("GET", path, ""); before.get("proof.result") != "drained" {
+		t.Errorf("another drain has begun: %s", before.text)
+	}
 	s.want(409, lastAnalyzer, "PATCH", "/v1/analyzers/a1", `{"state":"maint"}`)
 	s.want(202, "", "PATCH", "/v1/analyzers/a1", `{"state":"maint","force":true}`)
 	s.want(503, noAnalyzer, "GET", "/-/ready", "")

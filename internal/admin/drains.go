@@ -50,12 +50,11 @@ func (a *api) listDrains(*request) (*response, error) {
 
 func (a *api) getDrain(r *request) (*response, error) {
 	state, err := pollUntil(r, func() (adminapi.Drain, bool, error) {
-		all := a.control.Drains()
-		at := slices.IndexFunc(all, func(one control.DrainStatus) bool { return one.Operation == r.name })
-		if at < 0 {
-			return adminapi.Drain{}, false, refuse(notFound, "there is no drain %s; the last one of each analyzer is kept", shown(r.name))
+		one, ok := a.control.DrainOf(r.name)
+		if !ok {
+			return adminapi.Drain{}, false, refuse(notFound, "there is no drain %s; the latest 2048 are kept", shown(r.name))
 		}
-		return drainStateOf(all[at], a.control.Distributor().Status().Analyzers), all[at].Ended != nil, nil
+		return drainStateOf(one, a.control.Distributor().Status().Analyzers), one.Ended != nil, nil
 	})
 	if err != nil {
 		return nil, err

@@ -3,7 +3,6 @@ package admin
 import (
 	"context"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/logstreamer/logstreamer/internal/adminapi"
@@ -116,12 +115,11 @@ func (a *api) awaitDrain(r *request, operation string) (*response, error) {
 	r.Request = r.WithContext(ctx)
 	resp := &response{status: http.StatusAccepted, location: "/v1/drains/" + operation}
 	state, err := pollUntil(r, func() (adminapi.EndedLease, bool, error) {
-		drains := a.control.Drains()
-		at := slices.IndexFunc(drains, func(one control.DrainStatus) bool { return one.Operation == operation })
-		if at < 0 {
-			return adminapi.EndedLease{Operation: operation}, false, nil // another drain of the analyzer has begun
+		one, ok := a.control.DrainOf(operation)
+		if !ok {
+			return adminapi.EndedLease{Operation: operation}, true, nil // many drains have begun since
 		}
-		drain := drainStateOf(drains[at], nil)
+		drain := drainStateOf(one, nil)
 		return adminapi.EndedLease{Operation: operation, Drain: &drain}, !drain.Running, nil
 	})
 	if err != nil {

@@ -60,7 +60,7 @@ const (
 	ConsecutiveFailures Cause = "too many consecutive failures"
 	FailureRatio        Cause = "the failure ratio of recent sends is too high"
 	HalfOpenFailure     Cause = "a failure while half-open"
-	Tripped             Cause = "the first probe failed"
+	Tripped             Cause = "the first probe failed, or found a loop"
 	ProbeAnswered       Cause = "a probe succeeded"
 	HalfOpenSuccess     Cause = "the half-open requests succeeded"
 	Forced              Cause = "an operator opened the breaker"
@@ -197,7 +197,7 @@ func (b *Breaker) ProbeSoon(now time.Time) bool {
 }
 
 // Trip opens the breaker unless it is open, for an analyzer whose first probe
-// failed.
+// failed, or that must not get packets.
 func (b *Breaker) Trip(now time.Time) (Transition, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

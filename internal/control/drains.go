@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"iter"
+	"maps"
 	"slices"
 	"strconv"
 	"sync"
@@ -17,6 +19,8 @@ import (
 const (
 	drainRunning  = distributor.DrainRunning
 	drainCanceled = "canceled" // the analyzer is ready again, or the process ended first
+	// drainSuperseded: another drain of the analyzer began before the end.
+	drainSuperseded = "superseded"
 )
 
 // The kinds of events, from which drains are restored after a restart.
@@ -55,7 +59,7 @@ type DrainStatus struct {
 	BeforeRestart *distributor.DrainProof `json:"before_restart,omitempty"`
 }
 
-// maxDrains bounds the drains that are kept, which are the latest of each analyzer.
+// maxDrains bounds the drains that are kept.
 const maxDrains = 1 << 11
 
 // drains are the drains of a Controller.
@@ -67,6 +71,8 @@ type drains struct {
 
 	mu     sync.Mutex // guards the fields below
 	latest map[string]*drain
+	// superseded has the drains that are no longer the latest of their analyzers, the oldest first.
+	superseded []*drain
 	// leaving has the drains of removals and replacements until the analyzer has left, by its id, the
 	// oldest first: an analyzer that is added again has the id of one that still leaves.
 	leaving  map[string][]*drain
@@ -172,9 +178,10 @@ func (d *drains) departed(id, url string) (one *drain, begun bool) {
 func (d *drains) follow(request Request, changes []Changed) (operation string) {
 	d.mu.Lock()
 	begun := make(map[*drain]DrainStatus)
+	leaving := make(map[string]*drain) // by the analyzer
 	for _, one := range d.expectedLocked() {
 		d.beginLocked(one)
-		begun[one] = one.DrainStatus
+		begun[one], leaving[one.Analyzer] = one.DrainStatus, one
 	}
 	d.mu.Unlock()
 	for one, status := range begun {
@@ -190,8 +197,8 @@ func (d *drains) follow(request Request, changes []Changed) (operation string) {
 			operation = cmp.Or(operation, d.start(request, id, state))
 		case field == "state":
 			d.cancel(id)
-		case !request.drainDeadline.IsZero():
-			_ = d.controller.Distributor().SetDrainDeadline(id, request.drainDeadline) // an analyzer that has left has no deadline
+		case leaving[id] != nil && !request.drainDeadline.IsZero():
+			_ = d.controller.Distributor().SetDrainDeadline(id, leaving[id].Started, request.drainDeadline) // an analyzer that has left has no deadline
 		}
 	}
 	return operation
@@ -235,16 +242,27 @@ func (d *drains) create(request Request, id, kind string) *drain {
 func (d *drains) beginLocked(one *drain) {
 	one.begun = true
 	if before := d.latest[one.Analyzer]; before != nil {
+		d.superseded = append(d.superseded, before)
+		delete(d.latest, one.Analyzer)
 		before.cancel()
 	}
 	d.evictLocked()
 	d.latest[one.Analyzer] = one
 }
 
-// evictLocked removes drains that have ended while there are as many as maxDrains.
+// evictLocked removes drains that have ended while there are as many as maxDrains: superseded ones
+// first.
 func (d *drains) evictLocked() {
+	full := func() bool { return len(d.latest)+len(d.superseded) >= maxDrains }
+	for full() {
+		at := slices.IndexFunc(d.superseded, func(one *drain) bool { return one.Ended != nil })
+		if at < 0 {
+			break
+		}
+		d.superseded = slices.Delete(d.superseded, at, at+1)
+	}
 	for id, one := range d.latest {
-		if len(d.latest) < maxDrains {
+		if !full() {
 			return
 		}
 		if one.Ended != nil {
@@ -260,9 +278,19 @@ func (d *drains) run(one *drain) {
 		d.interrupt(one, proof)
 		return
 	case err != nil:
-		proof.Result = drainCanceled
+		proof.Result = d.canceledResult(one)
 	}
 	d.end(one, proof)
+}
+
+// canceledResult returns the result of a drain that was canceled.
+func (d *drains) canceledResult(one *drain) string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if slices.Contains(d.superseded, one) {
+		return drainSuperseded
+	}
+	return drainCanceled
 }
 
 // removed ends the drain of an analyzer that has left.
@@ -340,6 +368,21 @@ func (c *Controller) Drains() []DrainStatus {
 	}
 	slices.SortFunc(list, func(a, b DrainStatus) int { return b.Started.Compare(a.Started) })
 	return list
+}
+
+// DrainOf returns the drain with the id of an operation.
+func (c *Controller) DrainOf(operation string) (status DrainStatus, ok bool) {
+	d := c.drains
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, known := range []iter.Seq[*drain]{maps.Values(d.latest), slices.Values(d.superseded)} {
+		for one := range known {
+			if one.Operation == operation {
+				return one.DrainStatus, true
+			}
+		}
+	}
+	return DrainStatus{}, false
 }
 
 // Drain returns the latest drain of an analyzer.

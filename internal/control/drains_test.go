@@ -2,9 +2,12 @@ package control
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 	"testing"
+	"time"
 
+	"github.com/logstreamer/logstreamer/internal/analyzer/analyzertest"
 	"github.com/logstreamer/logstreamer/internal/distributor"
 )
 
@@ -72,5 +75,56 @@ func TestDrainsOfOneID(t *testing.T) {
 	}
 	if len(r.drains.leaving) > 0 {
 		t.Errorf("%v", r.drains.leaving)
+	}
+}
+
+// A drain is found by its operation after another drain of the same analyzer has begun, also after a
+// restart, and says that it was superseded if it had not ended.
+func TestSupersededDrains(t *testing.T) {
+	r, first := draining(t)
+	state := func(state string) string {
+		return r.mustSucceed(r.PatchAnalyzer(t.Context(), operator, "a2", AnalyzerPatch{State: &state, Deadline: pointer(time.Hour)})).Operation
+	}
+	second := state(distributor.StateMaint)
+	third := state(distributor.StateDrain)
+	check := func(when string) {
+		t.Helper()
+		until(t, "the drains have ended "+when, func() bool {
+			return !slices.ContainsFunc([]string{first, second, third}, func(operation string) bool {
+				one, ok := r.DrainOf(operation)
+				return ok && one.Ended == nil
+			})
+		})
+		for operation, want := range map[string][]string{first: {drainSuperseded}, second: {drainSuperseded, distributor.DrainCut}, third: {distributor.Drained, distributor.DrainCut}} {
+			if one, ok := r.DrainOf(operation); !ok || one.Ended == nil || !slices.Contains(want, one.Result) || one.Proof.Result != one.Result {
+				t.Errorf("%s: %s is %+v, want %s", when, operation, one, want)
+			}
+		}
+		if list := r.Drains(); len(list) != 1 || list[0].Operation != third {
+			t.Errorf("%s: the list has %+v", when, list)
+		}
+	}
+	r.analyzers[1].Behave(analyzertest.Behaviour{})
+	check("at first")
+	r.stop()
+	r.open()
+	check("after a restart")
+	if _, ok := r.DrainOf("drain-99"); ok {
+		t.Error("there is a drain that never was")
+	}
+}
+
+// The drains of one analyzer are bounded; the oldest ended ones go first.
+func TestSupersededDrainsAreBounded(t *testing.T) {
+	r := start(t, "")
+	ended := time.Now()
+	r.drains.mu.Lock()
+	defer r.drains.mu.Unlock()
+	for n := range int64(maxDrains + 10) {
+		one := &drain{DrainStatus: DrainStatus{Operation: fmt.Sprint(operationPrefix, n), Analyzer: "a2", Ended: &ended}, cancel: func() {}}
+		r.drains.beginLocked(one)
+	}
+	if kept := r.drains.superseded; len(kept) != maxDrains-1 || kept[0].Operation != "drain-10" {
+		t.Errorf("%d are kept, from %s", len(kept), kept[0].Operation)
 	}
 }

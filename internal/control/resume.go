@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,21 +26,19 @@ func (d *drains) interrupt(one *drain, proof distributor.DrainProof) {
 func (d *drains) restore(past []events.Event) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	last := make(map[int64]*drain) // by the number, with what its last event reports
 	for _, e := range past {
-		status, ok := drainOf(e)
-		if !ok {
-			continue
+		if status, ok := drainOf(e); ok {
+			one := &drain{DrainStatus: status, request: Request{Actor: Actor{Name: e.Actor, Address: e.Address}, Reason: e.Reason}}
+			one.ctx, one.cancel = context.WithCancel(d.ctx)
+			last[numberOf(status.Operation)] = one
 		}
-		number := numberOf(status.Operation)
-		d.last = max(d.last, number)
-		before := d.latest[status.Analyzer]
-		if before != nil && number < numberOf(before.Operation) {
-			continue // the known drain has canceled it
-		}
-		one := &drain{DrainStatus: status, request: Request{Actor: Actor{Name: e.Actor, Address: e.Address}, Reason: e.Reason}}
-		one.ctx, one.cancel = context.WithCancel(d.ctx)
-		d.beginLocked(one)
 	}
+	for _, number := range slices.Sorted(maps.Keys(last)) {
+		d.last = number
+		d.beginLocked(last[number])
+	}
+	d.endSupersededLocked()
 	for _, one := range d.latest {
 		if one.Ended != nil {
 			one.cancel()
@@ -50,6 +49,16 @@ func (d *drains) restore(past []events.Event) {
 			one.Proof, one.BeforeRestart = distributor.DrainProof{}, &proof
 		}
 		d.resuming = append(d.resuming, one)
+	}
+}
+
+// endSupersededLocked ends the drains whose end the previous process has not reported, and that have
+// a successor.
+func (d *drains) endSupersededLocked() {
+	for _, one := range d.superseded {
+		if one.Ended == nil {
+			one.Ended, one.Result, one.Proof.Result = new(d.latest[one.Analyzer].Started), drainSuperseded, drainSuperseded
+		}
 	}
 }
 

@@ -89,6 +89,8 @@ func checkProof(drain adminapi.Drain) error {
 		return fmt.Errorf("drain %s: %d packets are unaccounted for, and the proof lacks %d", drain.Operation, p.Unaccounted, missing)
 	case p.Result == "canceled":
 		return fmt.Errorf("drain %s was canceled: the analyzer was made ready before its end", drain.Operation)
+	case p.Result == "superseded":
+		return fmt.Errorf("drain %s was superseded: another drain of the analyzer began before its end", drain.Operation)
 	}
 	return nil
 }

@@ -184,7 +184,7 @@ func (r *Replayer) Replays() []Replay {
 
 var (
 	errCanceled = errors.New("canceled by an operator")
-	errStopped  = errors.New("the distributor stops")
+	errStopped  = errors.New("the distributor stops or is upgraded: the dead letters that were not replayed stay stored, and another replay continues with them")
 )
 
 // Cancel ends a replay after the packets that it is appending. It does nothing if the

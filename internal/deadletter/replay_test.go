@@ -164,7 +164,7 @@ func TestReplayIsCanceled(t *testing.T) {
 		}
 		start(t, r, allOf(6), 1)
 		r.Stop()
-		if p := r.Replays()[0]; p.State != ReplayCanceled || p.Reason != errStopped.Error() {
+		if p := r.Replays()[0]; p.State != ReplayCanceled || !strings.Contains(p.Reason, "another replay continues") {
 			t.Errorf("%+v", p)
 		}
 		if _, err := r.Start(t.Context(), allOf(1), 1); !errors.Is(err, errStopped) {

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/logstreamer/logstreamer/internal/sink/native"
 	"github.com/logstreamer/logstreamer/internal/tap"
 	"github.com/logstreamer/logstreamer/internal/upstream"
 )
@@ -14,9 +15,10 @@ import (
 type running struct {
 	*upstream.Upstream
 	target     Target
-	group      string     // the id of its group, or empty
-	registered bool       // registered by a lease
-	tls        *clientTLS // nil: without TLS
+	group      string       // the id of its group, or empty
+	registered bool         // registered by a lease
+	tls        *clientTLS   // nil: without TLS
+	native     *native.Sink // nil: a backend
 }
 
 // eligible reports whether the analyzer may get packets.
@@ -70,7 +72,8 @@ func (d *Distributor) newAnalyzer(config Config, m member) (running, error) {
 		OnOffer: func(deliveries []upstream.Delivery) { emit(&d.taps, tap.Routed, target.ID, deliveries) },
 	})
 	created.SetProbing(target.State != StateMaint)
-	return running{created, target, m.group, m.registered, secure}, nil
+	gateway, _ := way.(*native.Sink)
+	return running{created, target, m.group, m.registered, secure, gateway}, nil
 }
 
 // startAnalyzers starts analyzers and waits for the results of the first probes, at most for a

@@ -1,6 +1,7 @@
 package distributor
 
 import (
+	"crypto/rand"
 	"crypto/tls"
 	"errors"
 	"log/slog"
@@ -15,12 +16,14 @@ import (
 	"github.com/logstreamer/logstreamer/internal/filewatch"
 	"github.com/logstreamer/logstreamer/internal/metric"
 	"github.com/logstreamer/logstreamer/internal/sink"
+	"github.com/logstreamer/logstreamer/internal/sink/native"
 )
 
 // credentials are the certificates and tokens that the distributor reads from files.
 type credentials struct {
 	files        *filewatch.Watcher
 	certificates *certificate.Store
+	pseudonym    string                        // of this distributor, see native.Via
 	ingest       *certificate.Listener         // nil: without TLS
 	tokens       atomic.Pointer[emitterTokens] // nil: no token is needed
 
@@ -43,6 +46,7 @@ func loadCredentials(config Config, logger *slog.Logger, registerer prometheus.R
 	c := &credentials{
 		clients:           make(map[certificate.ClientConfig]*certificate.Client),
 		authorizations:    make(map[authorization]*filewatch.File[string]),
+		pseudonym:         native.Pseudonym(rand.Text()),
 		handshakeFailures: r.Counter("distributor_tls_handshake_failures_total", "TLS handshakes with emitters that failed."),
 	}
 	err := r.Err()

@@ -148,27 +148,30 @@ func (d *Distributor) proveDrain(a *upstream.Upstream) (DrainProof, error) {
 // it holds.
 type departingAnalyzer struct {
 	running
+	began    time.Time // to leave
 	deadline atomic.Pointer[time.Time]
 }
 
-func newDepartingAnalyzer(a running, deadline time.Time) *departingAnalyzer {
-	l := &departingAnalyzer{running: a}
+func newDepartingAnalyzer(a running, timeout time.Duration) *departingAnalyzer {
+	l := &departingAnalyzer{running: a, began: time.Now()}
+	deadline := l.began.Add(timeout)
 	l.deadline.Store(&deadline)
 	return l
 }
 
-// SetDrainDeadline changes the deadline of the analyzers with an id that are leaving. It
-// may be called concurrently.
-func (d *Distributor) SetDrainDeadline(id string, deadline time.Time) error {
+// SetDrainDeadline changes the deadline of the analyzer with an id, or of the members of a group, that
+// began to leave at a time or later: an earlier one with the same id may still leave. It may be called
+// concurrently.
+func (d *Distributor) SetDrainDeadline(id string, since, deadline time.Time) error {
 	found := false
 	for _, l := range d.analyzers.Load().leaving {
-		if l.ID() == id || l.group == id {
+		if (l.ID() == id || l.group == id) && !l.began.Before(since) {
 			l.deadline.Store(&deadline)
 			found = true
 		}
 	}
 	if !found {
-		return fmt.Errorf("no analyzer with the id %q is leaving", id)
+		return fmt.Errorf("no analyzer with the id %q has begun to leave", id)
 	}
 	return nil
 }

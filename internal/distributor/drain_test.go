@@ -95,6 +95,7 @@ func TestRemovalEndsWithAProof(t *testing.T) {
 	analyzers[0].Behave(analyzertest.Behaviour{Hang: true})
 	s.send(1, 1, 1, 1, 1, 1, 1, 1, 1, 1)
 	until(t, "the analyzer has got packets", func() bool { return analyzers[0].Requests() > 0 })
+	changed := time.Now()
 	moved := analyzertest.New(t) // an analyzer with the same id at another URL
 	if err := s.reconfigure(t, func(c *Config) { c.change("analyzer-1", func(t *Target) { t.URL = moved.URL() }) }); err != nil {
 		t.Fatal(err)
@@ -105,7 +106,10 @@ func TestRemovalEndsWithAProof(t *testing.T) {
 	}
 	s.send(1, 1, 1, 1, 1, 1, 1, 1, 1, 1)
 	until(t, "the new one gets packets", func() bool { return takenBy(moved) > 0 })
-	if err := s.SetDrainDeadline("analyzer-1", time.Now()); err != nil {
+	if err := s.SetDrainDeadline("analyzer-1", time.Now(), time.Now()); err == nil || len(s.Status().Leaving) != 1 {
+		t.Error("the deadline of an analyzer that leaves is changed by a later removal of its id")
+	}
+	if err := s.SetDrainDeadline("analyzer-1", changed, time.Now()); err != nil {
 		t.Error(err)
 	}
 	proof := <-proofs
@@ -114,7 +118,7 @@ func TestRemovalEndsWithAProof(t *testing.T) {
 		t.Errorf("%+v", proof)
 	}
 	until(t, "all is delivered", func() bool { return s.Status().Delivered.Packets == 20 })
-	if err := s.SetDrainDeadline("analyzer-1", time.Now()); err == nil {
+	if err := s.SetDrainDeadline("analyzer-1", changed, time.Now()); err == nil {
 		t.Error("nothing is leaving and has a deadline")
 	}
 	s.stop(t)

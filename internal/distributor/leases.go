@@ -92,6 +92,7 @@ func (d *Distributor) EndLease(id string, deadline time.Time) (leaving bool, err
 		return false, ErrStopping
 	}
 	_, present := d.find(id)
+	before := time.Now()
 	d.leases.Remove(id)
 	if _, err := d.replan(0); err != nil {
 		return false, err
@@ -100,7 +101,7 @@ func (d *Distributor) EndLease(id string, deadline time.Time) (leaving bool, err
 		return false, nil
 	}
 	if !deadline.IsZero() {
-		_ = d.SetDrainDeadline(id, deadline) // fails if the analyzer has left already
+		_ = d.SetDrainDeadline(id, before, deadline) // fails if the analyzer has left already
 	}
 	return true, nil
 }

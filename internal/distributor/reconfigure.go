@@ -145,7 +145,7 @@ func (d *Distributor) plan(next Config) (c change, err error) {
 					return c, err
 				}
 			}
-			c.present = append(c.present, running{left[at].Upstream, one.Target, one.group, one.registered, left[at].tls})
+			c.present = append(c.present, running{left[at].Upstream, one.Target, one.group, one.registered, left[at].tls, left[at].native})
 			left = slices.Delete(left, at, at+1)
 			continue
 		}
@@ -156,7 +156,7 @@ func (d *Distributor) plan(next Config) (c change, err error) {
 		c.present, c.joining = append(c.present, created), append(c.joining, created)
 	}
 	for _, a := range left {
-		c.leaving = append(c.leaving, newDepartingAnalyzer(a, time.Now().Add(next.DrainTimeout)))
+		c.leaving = append(c.leaving, newDepartingAnalyzer(a, next.DrainTimeout))
 	}
 	return c, nil
 }

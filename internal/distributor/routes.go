@@ -81,6 +81,7 @@ func (d *Distributor) health(to *http1.Response) {
 		Reason  string `json:"reason"`
 		Time    string `json:"timestamp"`
 	}{word, healthy, len(d.present()), condition.state.String(), condition.reason, now()})
+	to.AddField(d.via())
 }
 
 func (d *Distributor) ready(to *http1.Response) {

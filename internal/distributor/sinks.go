@@ -47,6 +47,18 @@ func (t Target) backend() (b backend, err error) {
 	return b, err
 }
 
+// via returns the field of the response to a probe by which other distributors, and this one, detect
+// that packets would go round.
+func (d *Distributor) via() (name, value string) {
+	var gateways []*native.Sink
+	for _, a := range d.present() {
+		if a.native != nil {
+			gateways = append(gateways, a.native)
+		}
+	}
+	return native.Via(d.credentials.pseudonym, gateways)
+}
+
 // httpBackends describe the backends of each kind.
 var httpBackends = map[string]func(*httpsink.Options) httpsink.Backend{
 	sink.OTLP:          otlp.Backend,
@@ -101,7 +113,9 @@ func (c *credentials) sinkOver(secure func(host string) *tls.Config, t Target, l
 		return nil, err
 	}
 	if b.endpoint.Kind == sink.Native {
-		return native.New(b.endpoint.Base, nil, secure, logger), nil
+		way := native.New(b.endpoint.Base, nil, secure, logger)
+		way.DetectLoops(c.pseudonym)
+		return way, nil
 	}
 	deps := httpsink.Dependencies{TLS: secure, Logger: logger}
 	if deps.Authorization, err = c.authorization(t, b.authorization()); err != nil {

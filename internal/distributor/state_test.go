@@ -51,7 +51,7 @@ func watch(t *testing.T, d *Distributor, healthy bool) *transitions {
 	t.Helper()
 	one, log := newAnalyzer(t, "one"), new(transitions)
 	d.analyzers.Store(&analyzerSet{present: []running{{Upstream: one, target: Target{ID: "one", State: StateReady}}}})
-	d.logger = slog.New(slog.NewTextHandler(log, nil))
+	d.logger, d.credentials = slog.New(slog.NewTextHandler(log, nil)), new(credentials)
 	d.watcher = newWatcher(d)
 	watching, stop := context.WithCancel(t.Context())
 	var ended sync.WaitGroup

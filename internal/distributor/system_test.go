@@ -70,7 +70,13 @@ func startSystem(t testing.TB, config Config) *system {
 // with the test, if not before.
 func startAlone(t testing.TB, config Config) *system {
 	t.Helper()
-	d, err := New(config, slog.New(slog.DiscardHandler))
+	return startOn(t, Sockets{}, config)
+}
+
+// startOn is startAlone with sockets.
+func startOn(t testing.TB, sockets Sockets, config Config) *system {
+	t.Helper()
+	d, err := NewOn(sockets, config, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

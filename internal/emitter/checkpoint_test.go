@@ -339,6 +339,38 @@ func TestCheckpointFaults(t *testing.T) {
 	})
 }
 
+// A file that was written anew while the emitter did not run, on the same inode and with the same
+// beginning, is sent from its beginning if it is shorter than what was read. If it is longer it
+// cannot be told from one that has grown, and continues at the position.
+func TestFileThatIsWrittenAnew(t *testing.T) {
+	banner := strings.Repeat("#", 2*fingerprintBytes)
+	for _, c := range []struct{ anew, want []string }{
+		{[]string{"new"}, []string{banner, "new"}},
+		{[]string{"new 1", "new 2", "new 3", "new 4"}, []string{"new 4"}},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			a := newAgent(t, "app.log")
+			a.append("app.log", banner+"\nold 1\nold 2\nold 3\n")
+			a.start()
+			a.read(10, func() bool { return true })
+			if err := a.s.close(); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Truncate(a.path("app.log"), 0); err != nil {
+				t.Fatal(err)
+			}
+			a.append("app.log", banner+"\n"+strings.Join(c.anew, "\n")+"\n")
+			a.start()
+			a.texts = nil
+			a.read(10, func() bool { return true })
+			if !slices.Equal(a.texts, c.want) {
+				t.Errorf("%.300q, want %.300q", a.texts, c.want)
+			}
+			a.kill()
+		})
+	}
+}
+
 // A file that cannot be followed is logged once, and followed when that becomes possible.
 func TestUnfollowableFilesAreLoggedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -4,9 +4,16 @@ package events
 
 import (
 	"context"
+	"encoding/json"
+	"sort"
 	"sync"
 	"time"
+
+	"github.com/logstreamer/logstreamer/internal/ring"
 )
+
+// maxBytes bounds the events in memory, as JSON.
+const maxBytes = 8 << 20
 
 // Event is one event. Old and New are values that JSON can encode; they must not change.
 type Event struct {
@@ -24,19 +31,28 @@ type Event struct {
 	Detail any `json:"detail,omitempty"`
 }
 
-// Log is a ring of the latest events. It may be used concurrently.
+// Log has the latest events. It may be used concurrently.
 type Log struct {
+	maxEvents, maxBytes int
+
 	mu     sync.Mutex // guards the fields below
-	ring   []Event    // the event with an id is at id modulo the length
+	events ring.Queue[sized]
+	bytes  int // of events
 	lastID int64
 	loaded int64         // id of the latest event of an earlier process
 	file   *file         // nil: events are not kept
 	added  chan struct{} // closed by the next Add
 }
 
-// New returns an empty log of the latest size events.
-func New(size int) *Log {
-	return &Log{ring: make([]Event, size), added: make(chan struct{})}
+// sized is an event and its bytes as JSON.
+type sized struct {
+	Event
+	bytes int
+}
+
+// New returns an empty log of the latest events, at most maxEvents and 8 MiB.
+func New(maxEvents int) *Log {
+	return &Log{maxEvents: maxEvents, maxBytes: maxBytes, added: make(chan struct{})}
 }
 
 // Add adds an event, with the next id and the time if it has none, and returns the id. The
@@ -45,15 +61,26 @@ func (l *Log) Add(e Event) (id int64) {
 	if e.Time.IsZero() {
 		e.Time = time.Now().UTC()
 	}
+	text, _ := json.Marshal(e) // empty if a value cannot be encoded
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.lastID++
-	e.ID = l.lastID
-	l.ring[e.ID%int64(len(l.ring))] = e
+	e.ID = l.lastID + 1
+	l.pushLocked(e, len(text))
 	l.keepLocked()
 	close(l.added)
 	l.added = make(chan struct{})
 	return e.ID
+}
+
+// pushLocked adds an event as the latest one and drops the oldest ones over the bounds. The
+// latest one stays.
+func (l *Log) pushLocked(e Event, bytes int) {
+	l.lastID = e.ID
+	l.events.Push(sized{e, bytes})
+	l.bytes += bytes
+	for n := l.events.Len(); n > l.maxEvents || l.bytes > l.maxBytes && n > 1; n-- {
+		l.bytes -= l.events.Pop().bytes
+	}
 }
 
 // After returns the events with higher ids, the oldest first, at most limit. An id above all ids is
@@ -64,14 +91,16 @@ func (l *Log) After(id int64, limit int) []Event {
 	if id > l.lastID {
 		id = 0
 	}
-	first := max(id, 0, l.lastID-int64(len(l.ring))) + 1
 	events := []Event{}
-	for ; first <= l.lastID && len(events) < limit; first++ {
-		if e := l.ring[first%int64(len(l.ring))]; e.ID == first { // a file may lack some ids
-			events = append(events, e)
-		}
+	for i := l.afterLocked(id); i < l.events.Len() && len(events) < limit; i++ {
+		events = append(events, l.events.At(i).Event)
 	}
 	return events
+}
+
+// afterLocked returns the place of the oldest event with a higher id.
+func (l *Log) afterLocked(id int64) int {
+	return sort.Search(l.events.Len(), func(i int) bool { return l.events.At(i).ID > id })
 }
 
 // Last returns the id of the latest event, 0 before the first.

@@ -2,6 +2,7 @@ package events
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -31,6 +32,33 @@ func TestRing(t *testing.T) {
 		if got != c.want {
 			t.Errorf("after %d: %q, want %q", c.after, got, c.want)
 		}
+	}
+}
+
+// Events with large values take a bounded number of bytes, and the latest one stays in any case.
+func TestBytesAreBounded(t *testing.T) {
+	log := New(1000)
+	log.maxBytes = 10_000
+	for range 100 {
+		log.Add(Event{Kind: "k", Old: strings.Repeat("x", 1000)})
+	}
+	if kept := log.After(0, 1000); len(kept) != 9 || kept[8].ID != 100 || log.bytes > log.maxBytes {
+		t.Errorf("%d events with %d bytes are kept, want the latest 9", len(kept), log.bytes)
+	}
+	log.Add(Event{Kind: "large", New: strings.Repeat("x", 20_000)})
+	if kept := log.After(0, 1000); len(kept) != 1 || kept[0].Kind != "large" {
+		t.Errorf("%d events are kept, want the latest one", len(kept))
+	}
+	log.Add(Event{Kind: "small"})
+	if kept := log.After(0, 1000); len(kept) != 1 || kept[0].Kind != "small" {
+		t.Errorf("%d events are kept, want the latest one", len(kept))
+	}
+}
+
+// An empty log takes no memory for the events that it may have.
+func TestEmptyLogIsSmall(t *testing.T) {
+	if allocated := testing.AllocsPerRun(10, func() { New(1 << 40) }); allocated > 2 {
+		t.Errorf("%v allocations", allocated)
 	}
 }
 

@@ -44,7 +44,7 @@ func (l *Log) Load(dir string) error {
 		errs = append(errs, err)
 		for line := range bytes.Lines(text) {
 			if e, ok := parse(line); ok {
-				l.restore(e)
+				l.restore(e, len(line))
 			}
 		}
 	}
@@ -78,14 +78,13 @@ func parse(line []byte) (e Event, ok bool) {
 	return e, true
 }
 
-func (l *Log) restore(e Event) {
+func (l *Log) restore(e Event, bytes int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if e.ID <= l.lastID {
 		return // a file that was copied has the event twice
 	}
-	l.lastID = e.ID
-	l.ring[e.ID%int64(len(l.ring))] = e
+	l.pushLocked(e, bytes)
 	l.loaded = e.ID
 }
 
@@ -108,9 +107,10 @@ func (l *Log) keepLocked() {
 	}
 	defer f.lines.Close() // events are rare
 	var err error
-	for id := max(f.kept, l.lastID-int64(len(l.ring))) + 1; id <= l.lastID && err == nil; id++ {
-		if err = f.lines.Write(lineOf(l.ring[id%int64(len(l.ring))])); err == nil {
-			f.kept = id
+	for i := l.afterLocked(f.kept); i < l.events.Len() && err == nil; i++ {
+		e := l.events.At(i).Event
+		if err = f.lines.Write(lineOf(e)); err == nil {
+			f.kept = e.ID
 		}
 	}
 	if err != nil && !f.failing {

@@ -27,8 +27,10 @@ const (
 	// MaxViewers is the maximum number of subscriptions.
 	MaxViewers = 32
 
-	maxColumns      = 64      // of the whole, and of an analyzer
-	maxEncodedBytes = 8 << 20 // of the snapshots that can be sent again
+	maxColumns = 64 // of the whole, and of an analyzer
+	// Bounds of the snapshots that can be sent again; a viewer that missed more gets the columns.
+	maxEncoded      = 120
+	maxEncodedBytes = 1 << 20
 )
 
 // Number is a named number of a snapshot; NaN is unknown.
@@ -126,7 +128,7 @@ func (h *History) add(s Snapshot) {
 	e := Event{seq: h.seq, boot: h.boot, Data: s.encode(h.boot, h.seq)}
 	h.encoded.Push(e)
 	h.bytes += len(e.Data)
-	for h.encoded.Len() > Length || h.bytes > maxEncodedBytes && h.encoded.Len() > 1 {
+	for h.encoded.Len() > maxEncoded || h.bytes > maxEncodedBytes && h.encoded.Len() > 1 {
 		h.bytes -= len(h.encoded.Pop().Data)
 	}
 	for viewer := range h.viewers {

@@ -103,11 +103,11 @@ func TestColumnsAreBounded(t *testing.T) {
 		t.Errorf("%d analyzers, %d columns", len(p.Analyzers), len(p.Columns))
 	}
 	big := snapshot(1)
-	big.Texts[0].Value = strings.Repeat("x", 1<<20)
+	big.Texts[0].Value = strings.Repeat("x", 1<<18)
 	for range 20 {
 		h.add(big)
 	}
-	if h.bytes > maxEncodedBytes || h.encoded.Len() < 1 {
+	if h.bytes > maxEncodedBytes || h.encoded.Len() != 3 {
 		t.Errorf("%d snapshots of %d bytes can be sent again", h.encoded.Len(), h.bytes)
 	}
 }
@@ -211,13 +211,13 @@ func TestStreamGoesOnWhereItEnded(t *testing.T) {
 			t.Errorf("the reset has the id %s", after)
 		}
 	}
-	for n := range Length {
+	for n := range maxEncoded {
 		h.add(snapshot(n))
 	}
 	if seqs, _ := received(t, subscribe(t, h, h.boot+"-6")); fmt.Sprint(seqs) != "[0]" {
 		t.Errorf("of what is no longer kept: %v", seqs)
 	}
-	if seqs, _ := received(t, subscribe(t, h, h.boot+"-7")); len(seqs) != Length {
+	if seqs, _ := received(t, subscribe(t, h, h.boot+"-7")); len(seqs) != maxEncoded {
 		t.Errorf("of what is just kept: %d", len(seqs))
 	}
 }

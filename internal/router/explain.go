@@ -124,10 +124,10 @@ func (r *Router) Explain(emitterID, packetID []byte) (Explanation, error) {
 func (rec *recorder) find(hash uint64) (picks []recordedPick) {
 	for first := rec.current.first; first >= rec.oldest(); first -= frameEntries {
 		f := rec.frameAt(first)
-		entries := rec.entriesOf(f)
+		entries := f.recorded()
 		for k := f.count - 1; k >= 0; k-- {
 			seq := f.first + uint64(k)
-			if rec.ids[seq%ringEntries] != hash || entries[k].op() != opPick {
+			if f.ids[k] != hash || entries[k].op() != opPick {
 				continue
 			}
 			picks = append(picks, recordedPick{seq, f.start, cloneState(f.table), slices.Clone(f.members), slices.Clone(entries[:k+1])})

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"sync/atomic"
 	"time"
 
 	"github.com/logstreamer/logstreamer/internal/upstream"
@@ -50,12 +51,17 @@ func (r *Router) recordOutcomes(deliveries []upstream.Delivery, state outcome) {
 		if d.Failures != nil {
 			attempts += d.Failures.Attempts
 		}
-		slot := &rec.outcomes[pick%ringEntries]
+		slot := rec.outcome(uint64(pick))
 		before := slot.Load()
 		if int16(uint16(pick>>16)-uint16(before>>pickBit)) >= 0 { // else a later pick is at its place
 			slot.CompareAndSwap(before, at|uint64(min(attempts, maxAttempts))<<attemptsBit|uint64(state)<<outcomeBit|uint64(pick>>16)<<pickBit)
 		}
 	}
+}
+
+// outcome returns the place of a pick's outcome.
+func (rec *recorder) outcome(sequence uint64) *atomic.Uint64 {
+	return &rec.frameAt(sequence).outcomes[sequence%frameEntries]
 }
 
 // Outcome is what became of a packet after a pick.
@@ -72,7 +78,7 @@ type Outcome struct {
 // outcomeOf returns the outcome of a pick that was made at a time. It may be called
 // concurrently.
 func (rec *recorder) outcomeOf(sequence uint64, at int64) Outcome {
-	word := rec.outcomes[sequence%ringEntries].Load()
+	word := rec.outcome(sequence).Load()
 	if uint16(word>>pickBit) != uint16(sequence>>16) {
 		return Outcome{State: outcomeWaiting.String()}
 	}

@@ -1,7 +1,6 @@
 package router
 
 import (
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -9,9 +8,10 @@ import (
 	"github.com/logstreamer/logstreamer/internal/upstream"
 )
 
-// The ring of the recorder has 32 bytes an entry, 2 MiB in all: 16 for the operation, 8 for
-// the hash of a packet's ids and 8 for its outcome. It consists of frames, each of which
-// begins with the state of the table, which takes 72 bytes a member.
+// The ring of the recorder has 32 bytes an entry, at most 2 MiB in all: 16 for the operation,
+// 8 for the hash of a packet's ids and 8 for its outcome. It consists of frames, each of which
+// begins with the state of the table, which takes 72 bytes a member. A frame is allocated when
+// it is first used.
 const (
 	ringEntries  = 1 << 16
 	frameEntries = 1 << 8
@@ -32,25 +32,25 @@ type recorder struct {
 	table   *fairshare.Table
 	started time.Time
 
-	entries  []entry
-	ids      []uint64 // of the packets of picks
-	outcomes []atomic.Uint64
-	frames   []frame
-	current  *frame
-	next     uint64         // sequence number of the next entry; its index is modulo ringEntries
-	members  []memberRecord // by index, after the last entry
+	frames  [ringFrames]*frame // nil: the frame was never used
+	current *frame
+	next    uint64         // sequence number of the next entry; its place is modulo ringEntries
+	members []memberRecord // by index, after the last entry
 }
 
 // frame is up to frameEntries consecutive entries and the state before the first.
 type frame struct {
-	first   uint64 // sequence number of the first entry; 0: the frame was never used
+	first   uint64 // sequence number of the first entry
 	count   int    // entries
 	start   int64  // microseconds since the recorder started
 	table   fairshare.State
 	members []memberRecord
 	// changed: the members changed before the frame, so that its state does not follow
 	// from that of the last one.
-	changed bool
+	changed  bool
+	entries  [frameEntries]entry
+	ids      [frameEntries]uint64 // of the packets of picks
+	outcomes [frameEntries]atomic.Uint64
 }
 
 // memberRecord is what is known about a member besides the state of the table.
@@ -66,9 +66,7 @@ type memberRecord struct {
 func newRecorder(table *fairshare.Table, now time.Time) *recorder {
 	rec := &recorder{
 		table: table, started: now,
-		entries: make([]entry, ringEntries), ids: make([]uint64, ringEntries), outcomes: make([]atomic.Uint64, ringEntries),
-		frames: make([]frame, ringFrames),
-		next:   ringEntries, // so that no pick has the number 0
+		next: ringEntries, // so that no pick has the number 0
 	}
 	rec.beginFrame(0, false)
 	return rec
@@ -81,7 +79,11 @@ func (rec *recorder) micros(t time.Time) int64 { return t.Sub(rec.started).Micro
 // the oldest.
 func (rec *recorder) beginFrame(at int64, changed bool) {
 	rec.next = (rec.next + frameEntries - 1) &^ (frameEntries - 1)
-	f := &rec.frames[rec.next/frameEntries%ringFrames]
+	slot := &rec.frames[rec.next/frameEntries%ringFrames]
+	if *slot == nil {
+		*slot = new(frame)
+	}
+	f := *slot
 	f.first, f.count, f.start, f.changed = rec.next, 0, at, changed || f == rec.current && f.changed
 	rec.table.Save(&f.table)
 	f.members = append(f.members[:0], rec.members...)
@@ -94,28 +96,10 @@ func (rec *recorder) write(e event) { rec.append(e.encode(rec.current.start), e.
 
 func (rec *recorder) append(e entry, at int64) {
 	f := rec.current
-	rec.entries[rec.next%ringEntries] = e
+	f.entries[rec.next%frameEntries] = e
 	rec.next++
 	if f.count++; f.count == frameEntries {
 		rec.beginFrame(at, false)
-	}
-}
-
-// grow makes space for the members of the table in all frames, so that no later frame
-// allocates.
-func (rec *recorder) grow() {
-	n := len(rec.members)
-	if n <= cap(rec.frames[0].members) {
-		return
-	}
-	n *= 2
-	for i := range rec.frames {
-		f := &rec.frames[i]
-		f.members = slices.Grow(f.members, n-len(f.members))
-		f.table.Weights = slices.Grow(f.table.Weights, n-len(f.table.Weights))
-		f.table.Active = slices.Grow(f.table.Active, n-len(f.table.Active))
-		f.table.Deficits = slices.Grow(f.table.Deficits, n-len(f.table.Deficits))
-		f.table.Reference = slices.Grow(f.table.Reference, n-len(f.table.Reference))
 	}
 }
 
@@ -124,7 +108,7 @@ func (rec *recorder) oldest() uint64 {
 	// The frame after the current one is the oldest, or was never used.
 	at := rec.current.first / frameEntries
 	for age := uint64(ringFrames - 1); age > 0; age-- {
-		if f := &rec.frames[(at-age)%ringFrames]; f.first != 0 && f.count > 0 {
+		if f := rec.frames[(at-age)%ringFrames]; f != nil && f.count > 0 {
 			return f.first
 		}
 	}
@@ -134,11 +118,8 @@ func (rec *recorder) oldest() uint64 {
 // frameAt returns the frame that has or will have the entry with a sequence number, which
 // is recorded or the next.
 func (rec *recorder) frameAt(sequence uint64) *frame {
-	return &rec.frames[sequence/frameEntries%ringFrames]
+	return rec.frames[sequence/frameEntries%ringFrames]
 }
 
-// entriesOf returns the entries of a frame.
-func (rec *recorder) entriesOf(f *frame) []entry {
-	at := f.first % ringEntries
-	return rec.entries[at : at+uint64(f.count)]
-}
+// recorded returns the entries of the frame.
+func (f *frame) recorded() []entry { return f.entries[:f.count] }

@@ -24,7 +24,7 @@ func checkRecord(t rapid.TB, h *harness, frames uint64) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, e := range rec.entriesOf(f) {
+		for _, e := range f.recorded() {
 			if err := p.apply(e.decode(f.start)); err != nil {
 				t.Fatalf("frame %d: %v", f.first, err)
 			}
@@ -169,21 +169,23 @@ func TestLongWaitsAreInSeconds(t *testing.T) {
 	}
 }
 
+// Recording allocates only frames that were never used.
 func TestRecordingDoesNotAllocate(t *testing.T) {
 	r := newRoundRouter(t, 3, 64, true)
 	now := time.Now()
-	r.recorder = newRecorder(&r.table, now) // no frame was used yet
-	r.recorder.begin(r.members, r.byIndex, now)
 	journal := r.journal.(*loopJournal)
-	allocations := testing.AllocsPerRun(200, func() {
+	record := func() {
 		for _, p := range journal.waiting {
 			i, _ := r.table.Pick(p.Messages, -1)
 			r.recorder.pick(&upstream.Delivery{Packet: p}, causeFirst, i, -1, 1, 0)
 			r.table.Refund(i, p.Messages)
 			r.recordRefund(r.byIndex[i], &upstream.Delivery{Packet: p}, now)
 		}
-	})
-	if allocations != 0 {
+	}
+	for range ringEntries / (2 * len(journal.waiting)) {
+		record()
+	}
+	if allocations := testing.AllocsPerRun(200, record); allocations != 0 {
 		t.Errorf("%v allocations for 64 picks", allocations)
 	}
 }
@@ -198,12 +200,36 @@ func TestFullIsRecordedOnce(t *testing.T) {
 		h.round(t.Context(), now)
 	}
 	full := 0
-	for _, e := range h.recorder.entriesOf(h.recorder.current) {
+	for _, e := range h.recorder.current.recorded() {
 		if e.op() == opFull {
 			full++
 		}
 	}
 	if full != 1 {
 		t.Errorf("recorded %d times", full)
+	}
+}
+
+// A router that routed little keeps little: frames are allocated when they are first used, each once.
+func TestFramesAreAllocatedWhenUsed(t *testing.T) {
+	h := newHarness(t, 0.5, 0.5)
+	now := time.Now()
+	h.tick(now)
+	used := func() (n int) {
+		for _, f := range h.recorder.frames {
+			if f != nil {
+				n++
+			}
+		}
+		return n
+	}
+	if n := used(); n > 3 {
+		t.Errorf("%d frames are allocated before the first packet", n)
+	}
+	h.addMany(t, 2*frameEntries)
+	for h.round(t.Context(), now) {
+	}
+	if n := used(); n < 3 || n > 6 {
+		t.Errorf("%d frames are allocated after %d picks", n, 2*frameEntries)
 	}
 }

@@ -42,7 +42,7 @@ func causeOf(d *upstream.Delivery) cause {
 func (rec *recorder) pick(d *upstream.Delivery, why cause, member, avoid, capacity int, at int64) {
 	p := d.Packet
 	p.Pick = uint32(rec.next)
-	rec.ids[rec.next%ringEntries] = p.IDs()
+	rec.current.ids[rec.next%frameEntries] = p.IDs()
 	rec.members[member].capacity = capacity - 1
 	rec.append(encodePick(opPick, uint64(max(at-rec.current.start, 0)), member, p.Messages, avoid, capacity, why, rec.waited(d, at)), at)
 }
@@ -63,7 +63,7 @@ func (r *Router) recordFull(m *member, d *upstream.Delivery, avoid int, now time
 		return
 	}
 	if f := rec.current; f.count > 0 {
-		last := rec.entries[(rec.next-1)%ringEntries].decode(f.start)
+		last := f.entries[f.count-1].decode(f.start)
 		if last.op == opFull && last.member == m.index && last.messages == d.Packet.Messages && last.avoid == avoid {
 			return
 		}
@@ -166,7 +166,6 @@ func (rec *recorder) begin(members, byIndex []*member, now time.Time) {
 		}
 		rec.members[m.index] = one
 	}
-	rec.grow()
 	rec.beginFrame(rec.micros(now), true)
 }
 

@@ -59,7 +59,7 @@ func (r *Router) Trace(ctx context.Context, w io.Writer, limit TraceLimit) error
 func (rec *recorder) startOf(picks int) uint64 {
 	first := rec.current.first
 	for {
-		for _, e := range rec.entriesOf(rec.frameAt(first)) {
+		for _, e := range rec.frameAt(first).recorded() {
 			if e.op() == opPick {
 				picks--
 			}
@@ -144,9 +144,8 @@ func (t *tracer) read() (chunks []traceChunk) {
 		offset := int(t.next - f.first)
 		if offset < f.count || first {
 			c := traceChunk{first: t.next, start: f.start, lost: lost}
-			c.entries = slices.Clone(rec.entriesOf(f)[offset:])
-			at := t.next % ringEntries
-			c.ids = slices.Clone(rec.ids[at : at+uint64(len(c.entries))])
+			c.entries = slices.Clone(f.recorded()[offset:])
+			c.ids = slices.Clone(f.ids[offset:f.count])
 			if first || lost > 0 || offset == 0 && f.changed {
 				state := cloneState(f.table)
 				c.state, c.members = &state, slices.Clone(f.members)

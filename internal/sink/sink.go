@@ -106,6 +106,8 @@ const (
 	// Misconfigured is a refusal of the client: its credentials or its URL; the request is
 	// Unsent.
 	Misconfigured = "misconfigured"
+	// Loop is the result of a probe of a backend that sends packets back to this process.
+	Loop = "loop"
 	// LocalResources is a lack of resources of this machine; the request is Unsent.
 	LocalResources = "local_resources"
 )

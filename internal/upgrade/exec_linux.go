@@ -23,10 +23,22 @@ const firstDescriptor = 3
 // events there, and end the process.
 func replace(path string, args, environ, names []string, files []syscall.Conn) error {
 	defer stopCollections()()
+	return onOwnThread(func() error {
+		return replaceFromThread(path, args, append(environ, listenVariables(names)...), files)
+	})
+}
+
+// onOwnThread calls f on a thread that then ends, and with it the thread's table of descriptors.
+func onOwnThread(f func() error) error {
 	failure := make(chan error)
 	go func() {
 		runtime.LockOSThread() // it is not unlocked: the thread ends with this goroutine
-		failure <- replaceFromThread(path, args, append(environ, listenVariables(names)...), files)
+		if unix.Gettid() == unix.Getpid() {
+			defer runtime.UnlockOSThread() // the main thread does not end
+			failure <- onOwnThread(f)
+			return
+		}
+		failure <- f()
 	}()
 	return <-failure
 }
@@ -50,8 +62,7 @@ func replaceFromThread(path string, args, environ []string, files []syscall.Conn
 	if err = unshareDescriptors(); err != nil {
 		return fmt.Errorf("unshare the table of descriptors: %w", err)
 	}
-	// The main thread does not end, so its table would keep sockets open.
-	defer unix.CloseRange(0, math.MaxUint32, 0) //nolint:errcheck // nothing can be done
+	defer saveOthers(descriptors)()
 	if err := place(descriptors); err != nil {
 		return fmt.Errorf("place descriptors: %w", err)
 	}
@@ -94,6 +105,29 @@ func unshareDescriptors() error {
 		return nil
 	}
 	return unix.CloseRange(math.MaxUint32, math.MaxUint32, unix.CLOSE_RANGE_UNSHARE)
+}
+
+// saveOthers copies the descriptors that place would overwrite, and returns what puts them back at
+// their numbers. The runtime writes to one of them when the thread ends, which must not fail.
+func saveOthers(descriptors []int) (restore func()) {
+	end := firstDescriptor + len(descriptors)
+	ours, copies := make(map[int]bool, len(descriptors)), make(map[int]int) // by number
+	for _, d := range descriptors {
+		ours[d] = true
+	}
+	for number := firstDescriptor; number < end; number++ {
+		if ours[number] {
+			continue
+		}
+		if saved, err := unix.FcntlInt(uintptr(number), unix.F_DUPFD_CLOEXEC, end); err == nil { // else it is not open
+			copies[number] = saved
+		}
+	}
+	return func() {
+		for number, saved := range copies {
+			_ = unix.Dup3(saved, number, unix.O_CLOEXEC)
+		}
+	}
 }
 
 // place moves descriptors to the numbers from firstDescriptor on, where they stay open in

@@ -43,7 +43,7 @@ func TestPlace(t *testing.T) {
 				t.Error(err)
 				return
 			}
-			defer unix.CloseRange(0, ^uint(0)>>32, 0) //nolint:errcheck // as replace does
+			defer unix.CloseRange(0, ^uint(0)>>32, 0) //nolint:errcheck // the main thread does not end
 			checkPlace(t, descriptors, want)
 		}()
 		<-done
@@ -87,6 +87,66 @@ func inode(t *testing.T, descriptor int) uint64 {
 		t.Error(err)
 	}
 	return stat.Ino
+}
+
+// After an execution that fails the thread has the runtime's descriptors at their numbers: the
+// runtime writes to one when the thread ends.
+func TestFailedExecutionRestoresDescriptors(t *testing.T) {
+	var files []syscall.Conn
+	for range 100 {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		files = append(files, l.(*net.TCPListener))
+	}
+	own, err := descriptorsOf(files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = onOwnThread(func() error {
+		before := linksOfDescriptors()
+		for _, d := range own {
+			delete(before, d)
+		}
+		failed := replaceFromThread("/does/not/exist", []string{"it"}, nil, files)
+		for d, link := range before {
+			if now, _ := os.Readlink(fmt.Sprintf("/proc/thread-self/fd/%d", d)); now != link {
+				t.Errorf("descriptor %d is %q, and was %q", d, now, link)
+			}
+		}
+		return failed
+	})
+	if !errors.Is(err, unix.ENOENT) {
+		t.Error(err)
+	}
+}
+
+// linksOfDescriptors returns what the runtime's descriptors and others of the process refer to.
+func linksOfDescriptors() map[int]string {
+	links := make(map[int]string)
+	for d := range 200 {
+		if link, err := os.Readlink(fmt.Sprintf("/proc/thread-self/fd/%d", d)); err == nil {
+			links[d] = link
+		}
+	}
+	return links
+}
+
+// The main thread, which does not end, executes nothing.
+func TestMainThreadIsNotUsed(t *testing.T) {
+	threads := make(chan int)
+	for range 8 {
+		go func() {
+			_ = onOwnThread(func() error { threads <- unix.Gettid(); return nil })
+		}()
+	}
+	for range 8 {
+		if <-threads == unix.Getpid() {
+			t.Error("the main thread is used")
+		}
+	}
 }
 
 // The runtime does not look for events while the thread that executes the new binary has other

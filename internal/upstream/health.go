@@ -89,6 +89,20 @@ func (p *prober) probe(ctx context.Context) {
 	case sink.Aborted: // is no evidence about the analyzer
 	default:
 		u.onTransition(u.breaker.ProbeFailed(time.Now()))(p.last.Detail)
+		if p.last.Reason == sink.Loop {
+			p.refuseLoop()
+		}
+	}
+}
+
+// refuseLoop opens the breaker of an analyzer from which packets would come back. One that was out
+// for another reason is reported once.
+func (p *prober) refuseLoop() {
+	u, detail := p.upstream, p.last.Detail
+	u.onTransition(u.breaker.Trip(time.Now()))(detail)
+	if before := u.outage.Load(); before != nil && *before != detail {
+		u.outage.Store(&detail)
+		u.logger.Error("analyzer is refused: packets would go round", "cause", detail)
 	}
 }
 

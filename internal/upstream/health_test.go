@@ -391,3 +391,22 @@ func TestProbes(t *testing.T) {
 		}
 	})
 }
+
+// An analyzer from which packets would come back gets none from the first probe on that reports it, and
+// one that could not be reached before is reported as such.
+func TestLoopsAreRefusedAtOnce(t *testing.T) {
+	loop := reply{result: sink.Result{Outcome: sink.Failed, Reason: sink.Loop, Detail: "it sends packets back", Unsent: true}}
+	bubble(t, func(t *testing.T) {
+		analyzer := newFakeSink(t, always(ok))
+		b := start(t, testConfig(), analyzer)
+		for _, health := range []reply{ok, unreachable} {
+			analyzer.set(func(s *fakeSink) { s.health = func() reply { return health } })
+			time.Sleep(2 * testConfig().ProbeInterval)
+			analyzer.set(func(s *fakeSink) { s.health = func() reply { return loop } })
+			time.Sleep(2 * testConfig().ProbeInterval)
+			if status := b.Status(time.Now()); status.Healthy || status.Outage != loop.result.Detail {
+				t.Errorf("%+v", status)
+			}
+		}
+	})
+}

@@ -116,6 +116,7 @@ func TestBrokenBinaries(t *testing.T) {
 		{`test $1 = check && exec ` + good + ` "$@"; exit 1`, refused, "exit status 1", "preflight_failed"},
 		{`test $1 = distributor && rm $0; exec ` + good + ` "$@"`, "this one continues", "no such file", "exec_failed"},
 		{`test $1 = check || test "$LOGSTREAMER_UPGRADE" = trial || set -- "$@" -data-dir /dev/null; exec ` + good + ` "$@"`, "has taken over again", "DATA_DIR", "start_failed"},
+		{`test $1 = check || test "$LOGSTREAMER_UPGRADE" = trial || set -- "$@" -admin-tokens-file /dev/null; exec ` + good + ` "$@"`, "has taken over again", "ADMIN_TOKENS_FILE", "start_failed"},
 	} {
 		d.replaceBinary(c.script)
 		d.upgrade(c.outcome)

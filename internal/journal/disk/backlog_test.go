@@ -313,6 +313,29 @@ func TestWakeUpsWhenReadBack(t *testing.T) {
 	}
 }
 
+// The backlog is read back under steady traffic although its next block takes more memory than the
+// limit.
+func TestBacklogIsReadUnderTrafficWithLittleMemory(t *testing.T) {
+	f := newFixture()
+	f.memory, f.segmentBytes = 128<<10, 1<<20
+	j := f.open(t)
+	defer j.Close()
+	const backlog = 600  // 180 KB in one block
+	f.put(t, j, backlog) // stays in memory
+	f.put(t, j, upTo(backlog)...)
+	for id, left := backlog+1, map[int]bool{0: true, backlog - 1: true}; len(left) > 0; id++ {
+		if id == 20*backlog {
+			t.Fatalf("after %d more packets the packets %v are still on disk", id-backlog, left)
+		}
+		f.putWhenFree(t, j, id) // before the one that is in memory is acknowledged
+		fetched := journaltest.Fetch(j, nil, 1)
+		for _, p := range fetched {
+			delete(left, idOf(t, p))
+		}
+		j.Ack(fetched)
+	}
+}
+
 // A large packet at the head of the backlog is read although other packets are in memory.
 func TestLargePacketDoesNotBlockTheBacklog(t *testing.T) {
 	for _, c := range []struct {

@@ -65,10 +65,13 @@ func (j *Journal) acceptLocked(p *packet.Packet, at location) int64 {
 }
 
 // residencyLocked decides whether the packets of a commit stay in memory. While a
-// backlog exists, fresh packets get at most half of the memory.
+// backlog exists, fresh packets get at most half of the memory, and leave enough for the
+// next block of the backlog: one that never found it would wait for a pause in the traffic.
 func (j *Journal) residencyLocked(c *commit) residency {
 	limit := j.config.MemoryLimitBytes
-	if j.backlog.Len() > 0 || j.held[residentBacklog] > 0 {
+	if j.backlog.Len() > 0 {
+		limit = min(limit/2, limit-j.backlog.First().footprint())
+	} else if j.held[residentBacklog] > 0 {
 		limit /= 2
 	}
 	footprint := j.held[residentFresh]

@@ -158,6 +158,14 @@ const (
 	footprintPerByte   = 2
 )
 
+// footprint returns the upper estimate of the memory of the unacknowledged packets.
+func (b *block) footprint() int64 {
+	if b.volume.Packets == 1 {
+		return packet.FootprintOf(int(b.volume.Bytes))
+	}
+	return footprintPerPacket*b.volume.Packets + footprintPerByte*b.volume.Bytes
+}
+
 // nextBlock removes the next block from the backlog if it fits into memory, and
 // reserves the estimate of its memory. One block may exceed the backlog's half of the
 // memory, so that a large packet does not block those behind it.
@@ -168,10 +176,7 @@ func (j *Journal) nextBlock() (b *block, estimate int64) {
 		return nil, 0
 	}
 	b = j.backlog.First()
-	estimate = footprintPerPacket*b.volume.Packets + footprintPerByte*b.volume.Bytes
-	if b.volume.Packets == 1 {
-		estimate = packet.FootprintOf(int(b.volume.Bytes))
-	}
+	estimate = b.footprint()
 	limit := j.config.MemoryLimitBytes
 	fits := j.heldLocked()+estimate <= limit && (j.held[residentBacklog] == 0 || j.held[residentBacklog]+estimate <= limit/2)
 	if !fits && j.heldLocked() > 0 {

@@ -85,6 +85,40 @@ func TestFlattenedSize(t *testing.T) {
 	}
 }
 
+// A record in JSON has at most maxMembers members, at whatever depth, so that one with millions of
+// short ones takes no more memory than its text.
+func TestMembersAreBounded(t *testing.T) {
+	l := newLender(t, 64<<20)
+	members := func(n int) string { return strings.TrimSuffix(strings.Repeat(`"a":1,`, n), ",") }
+	for _, c := range []struct {
+		object string
+		err    error
+	}{
+		{`{"message":"m",` + members(maxMembers-1) + `}`, nil},
+		{`{"message":"m",` + members(maxMembers+1) + `}`, errMembers},
+		{`{"message":"m","o":{` + members(maxMembers/2) + `},` + members(maxMembers/2) + `}`, errMembers},
+		{`{"message":"m",` + members(1<<20) + `}`, errMembers},
+	} {
+		var d Document
+		var m Message
+		if isObject, err := d.Parse([]byte(c.object), NewDocumentFields()); !isObject || err != nil {
+			t.Fatal(err)
+		}
+		m.Begin(1)
+		d.AddTo(&m)
+		p := NewPackets(t.Context(), l, ample)
+		if err := p.Group([]byte("e")).Add(&m); err != c.err || cap(m.metadata)+cap(m.types) > 64*maxMembers {
+			t.Errorf("%d bytes of JSON: %v, %d bytes of memory", len(c.object), err, cap(m.metadata)+cap(m.types))
+		}
+		p.Drop()
+		m.Begin(1)
+		m.AddMembers([]byte(`{"a":1}`), nil)
+		if m.fault != nil {
+			t.Error("the next message is refused:", m.fault)
+		}
+	}
+}
+
 func TestTime(t *testing.T) {
 	const second, nano = int64(1700000000), int64(1e9)
 	for text, want := range map[string]int64{

@@ -18,7 +18,7 @@ func messageOf(text []byte, read func(d *Document)) string {
 	d.AddTo(&m)
 	size := m.complete()
 	encoded, level := m.append(nil), m.packetLevel()
-	return fmt.Sprintf("%d %t %v %s %s", size, m.tooLarge, level, encoded, found)
+	return fmt.Sprintf("%d %t %v %s %s", size, m.fault != nil, level, encoded, found)
 }
 
 // FuzzIndex compares a document whose members are listed with the same document without a list, as
@@ -130,7 +130,7 @@ func FuzzDocuments(f *testing.F) {
 			found := fmt.Sprintf("%q %q", emitter, d.values)
 			d.AddTo(&m)
 			size := m.complete()
-			if got := fmt.Sprintf("%d %t %v %s %s", size, m.tooLarge, m.packetLevel(), m.append(nil), found); string(one) == string(text) && got != want {
+			if got := fmt.Sprintf("%d %t %v %s %s", size, m.fault != nil, m.packetLevel(), m.append(nil), found); string(one) == string(text) && got != want {
 				t.Fatalf("%q after %q:\n%s, want\n%s", text, before, got, want)
 			}
 		}

@@ -1,6 +1,7 @@
 package record
 
 import (
+	"fmt"
 	"strconv"
 	"unicode/utf8"
 
@@ -18,7 +19,13 @@ const (
 	// ErrTooLarge. Names of objects are repeated, so the metadata may be much larger than its JSON
 	// text.
 	maxFlattened = 32 << 20
+	// maxMembers bounds the members that a message gets from JSON: a member of 6 bytes takes some
+	// 30 bytes of metadata and types.
+	maxMembers = 1 << 16
 )
+
+// errMembers is the ErrTooLarge of a message with more than maxMembers.
+var errMembers = fmt.Errorf("%w: there are more than %d members in JSON", ErrTooLarge, maxMembers)
 
 // AddMembers adds the members of a valid JSON object as metadata: members of nested objects under
 // names with dots, arrays as JSON text. skip, unless nil, reports the values, parts of the object,
@@ -72,7 +79,7 @@ func (m *Message) addValue(prefix int, name, value []byte, skip func(value []byt
 	if skip != nil && skip(value) {
 		return false
 	}
-	if m.isTooLarge() {
+	if m.members++; m.isTooLarge() {
 		return false
 	}
 	if prefix > 0 {
@@ -111,10 +118,16 @@ func (m *Message) contentOf(value []byte) []byte {
 	return m.scratch[end:]
 }
 
-// isTooLarge marks the message as too large if it is larger than any packet may be.
+// isTooLarge reports whether the message has too many members, or is larger than any packet may be.
 func (m *Message) isTooLarge() bool {
-	m.tooLarge = m.tooLarge || len(m.metadata)+len(m.types) > maxFlattened
-	return m.tooLarge
+	switch {
+	case m.fault != nil:
+	case m.members > maxMembers:
+		m.fault = errMembers
+	case len(m.metadata)+len(m.types) > maxFlattened:
+		m.fault = ErrTooLarge
+	}
+	return m.fault != nil
 }
 
 // addTypedContent is addContent for a value that is not a text.

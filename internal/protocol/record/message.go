@@ -46,7 +46,8 @@ type Message struct {
 	empty       bool
 	counted     int    // bytes of metadata that were counted, not written
 	countedBody int    // that of body
-	tooLarge    bool   // larger than any packet may be
+	members     int    // that were added from JSON
+	fault       error  // nil, or an ErrTooLarge
 	digits      []byte // of the timestamp
 	scratch     []byte
 	path        []byte // of the member of an object that is added
@@ -56,7 +57,7 @@ type Message struct {
 
 // Begin starts a message. The timestamp is in milliseconds since 1970, above 0.
 func (m *Message) Begin(timestamp int64) {
-	m.timestamp, m.level, m.invalid, m.empty, m.tooLarge = timestamp, "", false, true, false
+	m.timestamp, m.level, m.invalid, m.empty, m.members, m.fault = timestamp, "", false, true, 0, nil
 	m.counted, m.countedBody = 0, 0
 	m.levelText, m.body, m.metadata, m.types, m.extras = m.levelText[:0], m.body[:0], m.metadata[:0], m.types[:0], m.extras[:0]
 }
@@ -208,7 +209,8 @@ func (m *Message) AddFrom(other *Message) {
 	m.types = append(m.types, other.types...)
 	m.counted += other.counted
 	m.invalid = m.invalid || other.invalid
-	m.tooLarge = m.tooLarge || other.tooLarge
+	m.members += other.members
+	m.fault = cmp.Or(m.fault, other.fault)
 }
 
 func (m *Message) appendKey(dst, key []byte) []byte {

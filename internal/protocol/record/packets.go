@@ -158,8 +158,8 @@ func cut(text []byte, limit int) []byte {
 
 // Add adds a message. The error is ErrTooLarge or an UnavailableError.
 func (g *Group) Add(m *Message) error {
-	if m.tooLarge {
-		return ErrTooLarge
+	if m.fault != nil {
+		return m.fault
 	}
 	size := m.complete()
 	if len(g.head)+size+tailBytes > g.packets.limits.Bytes {

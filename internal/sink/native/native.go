@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/logstreamer/logstreamer/internal/sink"
@@ -25,6 +26,9 @@ type Sink struct {
 	dial  dialFunc
 	epoch capabilityEpoch
 	probe *conn
+
+	self     string                   // pseudonym of this distributor; empty: loops are not detected
+	gateways atomic.Pointer[[]string] // distributors that the last response to a probe named
 }
 
 // probePath is the path, below that of the analyzer's URL, of a probe.
@@ -74,6 +78,11 @@ func (s *Sink) Probe(ctx context.Context, deadline time.Time) sink.Result {
 	epoch := s.epoch.number.Load()
 	resp, err := s.probe.connection.exchange(ctx, s.probe.request, deadline)
 	defer s.probe.Close()
+	if err != nil {
+		s.gateways.Store(nil)
+	} else if loop, ok := s.checkLoop(resp); !ok {
+		return loop
+	}
 	if err == nil && isSuccess(resp.status) {
 		s.epoch.learn(epoch, acceptedTraces(resp))
 	}
