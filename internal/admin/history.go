@@ -28,6 +28,9 @@ func (a *api) streamHistory(r *request) (*response, error) {
 	}
 	return &response{contentType: eventStream, stream: func(s *stream) {
 		defer snapshots.Close()
+		if withOverview {
+			s.send("session", "", r.caller.state())
+		}
 		var last int64 // overview
 		for {
 			if withOverview {

@@ -34,6 +34,7 @@ func TestRefusedEmitters(t *testing.T) {
 	s.want(400, malformed, "GET", "/v1/refusals?top=x", "")
 	stream := s.follow("/v1/stream?overview=true")
 	defer stream.close()
+	stream.next() // the session
 	event, _, data := stream.next()
 	if refused, _ := data["refused_emitters"].([]any); event != "overview" || len(refused) != 2 {
 		t.Errorf("%s %v", event, data)

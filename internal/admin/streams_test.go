@@ -135,16 +135,20 @@ func TestStream(t *testing.T) {
 	}
 }
 
-// A stream with overviews begins with one, and gets another one after a change.
+// A stream with overviews begins with the caller and an overview, and has another overview after a
+// change.
 func TestStreamWithOverviews(t *testing.T) {
 	s := startSystem(t, "")
 	s.until("there is a snapshot", func() bool { return s.ok("GET", "/v1/history", "").get("times.0") != nil })
 	stream := s.follow("/v1/stream?overview=true")
 	defer stream.close()
+	if event, _, data := stream.next(); event != "session" || data["name"] != "local" || data["role"] != "operate" {
+		t.Errorf("the stream begins with %s %v", event, data)
+	}
 	event, id, data := stream.next()
 	before := data["status"].(map[string]any)["revision"].(float64)
 	if event != "overview" || id != "" || len(data["analyzers"].(map[string]any)["analyzers"].([]any)) != 2 || data["cluster"] != nil {
-		t.Errorf("the stream begins with %s %s %v", event, id, data)
+		t.Errorf("the session is followed by %s %s %v", event, id, data)
 	}
 	if event, _, _ := stream.next(); event != "snapshot" {
 		t.Errorf("the overview is followed by %s", event)

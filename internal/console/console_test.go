@@ -169,9 +169,9 @@ func TestJoin(t *testing.T) {
 		want    string // the script, or the text of the error
 	}{
 		"forms": {map[string]string{
-			"main.js":  "import {a as b, C} from './lib/a.js';\nimport d from './lib/d.js';\nb(C, d);\n",
+			"main.js":  "// what it does\nimport {a as b, C} from './lib/a.js';\nimport d from './lib/d.js';\n  // import why\nb(C, d);\n",
 			"lib/a.js": "import d from './d.js';\nexport const a = d;\nexport class C {}\nconst e = 1;\nexport {e as f, d};\n",
-			"lib/d.js": "const x = 1;export default function() {}\n",
+			"lib/d.js": "const x = 1;export default function() {}\n//# sourceMappingURL=d.js.map",
 		}, joinedModules},
 		"cycle":        {map[string]string{"main.js": "import {a} from './a.js';\n", "a.js": "import {b} from './main.js';\n"}, "console: main.js imports itself by way of another module"},
 		"missing":      {map[string]string{"main.js": "import {a} from './a.js';\n"}, "console: no a.js"},

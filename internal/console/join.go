@@ -8,6 +8,9 @@ import (
 	"strings"
 )
 
+// commentLine matches a line that is a comment, including its end.
+var commentLine = regexp.MustCompile(`(?m)^[ \t]*//.*\n?`)
+
 // The supported forms of imports and exports; join returns an error for others.
 var (
 	importLine = regexp.MustCompile(`(?m)^import (\w+|\{[^}]*\}) from '(\./[^']+)';$`)
@@ -19,7 +22,7 @@ var (
 
 // join makes one module of the module main and the modules that it imports, so that a browser makes
 // one request instead of one for each module. Each module becomes the body of a function, after the
-// modules that it imports. The exports of a module are members of an object, so that they must not
+// modules that it imports, without the lines that are comments. The exports of a module are members of an object, so that they must not
 // change after its body has run. The result exports all of these objects as modules, by path.
 func join(main string, read func(name string) ([]byte, error)) ([]byte, error) {
 	j := joiner{read: read, open: make(map[string]bool), done: make(map[string]bool)}
@@ -50,6 +53,7 @@ func (j *joiner) add(name string) error {
 	if err != nil {
 		return fmt.Errorf("console: %w", err)
 	}
+	text = commentLine.ReplaceAll(text, nil)
 	for _, found := range importLine.FindAllSubmatch(text, -1) {
 		if err := j.add(path.Join(path.Dir(name), string(found[2]))); err != nil {
 			return err

@@ -84,6 +84,8 @@ func showsAnalyzerOut(b *tab, w *harness) {
 		b.snapshots(12)
 	}
 	b.picture("analyzer-out")
+	b.look(1280, "light")
+	b.fits("analyzer out, 1280 px")
 	b.visit("#/analyzer/a2")
 	b.shows("out since then")
 	b.look(1280, "light")
@@ -471,4 +473,21 @@ func TestHiddenTabHasNoStream(t *testing.T) {
 	b.run("globalThis.away = false; document.dispatchEvent(new Event('visibilitychange'))")
 	b.shows("Live, each second.")
 	b.snapshots(1)
+}
+
+// The ticks of a chart of packets are whole numbers, so that their labels are true.
+func TestTicksOfCountsAreWhole(t *testing.T) {
+	parallel(t)
+	w := newHarness(t, "")
+	b := open(t, w, 1280, "light", "#/analyzer/a1")
+	b.shows("Packets held")
+	b.until("document.querySelector('[aria-labelledby=a-queue] .line')") // the history has come
+	value[bool](b, `(async () => {
+		const {receive, state} = (await import('/console/console.js')).modules['store.js'];
+		const snapshot = structuredClone(state.snapshot);
+		snapshot.analyzers.a1.queued_packets = 9;
+		receive(snapshot);
+		return true;
+	})()`)
+	b.until("[...document.querySelectorAll('[aria-labelledby=a-queue] .grid + text')].map(e => e.textContent).join(' ') === '0 5'")
 }

@@ -104,11 +104,11 @@ func openTab(t testing.TB, w *harness, width int64, scheme string) *tab {
 }
 
 // noteUsable sets usable when the page is first usable: at the frame after the one in which its
-// banner and its analyzers have values of the distributor. painted is the time of the first frame
+// banner and its analyzers have values of the distributor, and the analyzers their menus. painted is the time of the first frame
 // of any document. The times are in milliseconds since the navigation. seen is when the elements
 // were present.
 const noteUsable = `new MutationObserver((_, observer) => {
-	if (!document.querySelector('.banner:not(.none)') || !document.querySelector('a.row')) return;
+	if (!document.querySelector('.banner:not(.none)') || !document.querySelector('tr:has(a.row) .menu')) return;
 	observer.disconnect();
 	globalThis.seen = performance.now();
 	requestAnimationFrame(() => setTimeout(() => globalThis.usable = performance.now()));
@@ -321,11 +321,11 @@ func (b *tab) accessible(what string) {
 }
 
 // fits waits until the layout has followed the width, and checks that no element is beyond the
-// right edge.
+// right edge of the page, of a dialog or of its card.
 func (b *tab) fits(what string) {
 	b.Helper()
 	value[bool](b, "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(() => done(true), 100))))")
-	if over := value[int](b, "Math.max(document.documentElement.scrollWidth - innerWidth, ...[...document.querySelectorAll('dialog')].map(d => d.scrollWidth - d.clientWidth), ...[...document.querySelectorAll('dialog table')].map(t => t.offsetWidth - t.parentElement.clientWidth))"); over > 0 {
-		b.Errorf("%s: %d pixels are beyond the right edge of the page or dialog: %s", what, over, value[string](b, "[...document.querySelectorAll('#console *')].filter(e => !e.closest('.scroll, svg') && e.getBoundingClientRect().right > (e.closest('dialog')?.getBoundingClientRect().right ?? innerWidth)).map(e => e.outerHTML.slice(0, 90)).slice(0, 5).join(' ')"))
+	if over := value[int](b, "Math.max(document.documentElement.scrollWidth - innerWidth, ...[...document.querySelectorAll('dialog, .card')].map(d => d.scrollWidth - d.clientWidth), ...[...document.querySelectorAll('dialog table')].map(t => t.offsetWidth - t.parentElement.clientWidth))"); over > 0 {
+		b.Errorf("%s: %d pixels are beyond the right edge of the page, a dialog or a card: %s", what, over, value[string](b, "[...document.querySelectorAll('#console *')].filter(e => !e.closest('.scroll, svg') && e.getBoundingClientRect().right > (e.closest('dialog, .card')?.getBoundingClientRect().right ?? innerWidth)).map(e => e.outerHTML.slice(0, 90)).slice(0, 5).join(' ')"))
 	}
 }

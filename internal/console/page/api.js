@@ -44,12 +44,12 @@ export const events = async (path, {signal, lastID, onOpen, onEvent, onBytes}) =
   if (lastID) headers['Last-Event-ID'] = lastID;
   const response = await send(path, {headers, signal});
   onOpen?.();
-  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  const reader = response.body.getReader(), decoder = new TextDecoder();
   for (let rest = ''; ;) {
     const {done, value} = await reader.read();
     if (done) return;
     onBytes?.();
-    const blocks = (rest + value).split('\n\n');
+    const blocks = (rest + decoder.decode(value, {stream: true})).split('\n\n');
     rest = blocks.pop();
     for (const block of blocks) {
       const event = {};

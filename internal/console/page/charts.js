@@ -14,9 +14,9 @@ export const Spark = ({values, label}) => {
 
 const HEIGHT = 190, LEFT = 58, BOTTOM = 22;
 
-// ticks returns round numbers from 0 to the top, no closer than least.
-const ticks = (top, least) => {
-  const raw = Math.max(top / 4, least), power = 10 ** Math.floor(Math.log10(raw)), step = [1, 2, 2.5, 5, 10].find(m => m * power >= raw) * power;
+// ticks returns round numbers from 0 to the top; of what is counted they are whole.
+const ticks = (top, counted) => {
+  const raw = Math.max(top / 4, counted), power = 10 ** Math.floor(Math.log10(raw)), step = [1, 2, 2.5, 5, 10].find(m => m * power >= raw && !(counted && m * power % 1)) * power;
   return Array.from({length: Math.floor(top / step + 1e-9) + 1}, (_, i) => i * step);
 };
 

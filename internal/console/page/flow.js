@@ -7,11 +7,16 @@ import {refusals, recent, unwritable, level, stateWords, isOut} from './verdict.
 const MAX_ANALYZERS = 8;
 const NARROW = 700; // px
 
-// sized redraws its child when its width changes.
+// Sized draws its child for its width: at once, so that nothing below moves, and when that changes.
 export class Sized extends Component {
   componentDidMount() {
-    this.observer = new ResizeObserver(([entry]) => this.setState({width: Math.floor(entry.contentRect.width)}));
+    this.observer = new ResizeObserver(() => this.measure());
     this.observer.observe(this.base);
+    this.measure();
+  }
+  measure() {
+    const width = Math.floor(this.base.getBoundingClientRect().width);
+    if (width !== this.state.width) this.setState({width});
   }
   componentWillUnmount() {
     this.observer.disconnect();

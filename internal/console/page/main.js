@@ -33,15 +33,15 @@ const Page = ({page, rest}) => {
   }
 };
 
-const Console = () => {
+const Console = ({found, now}) => {
   if (state.link === 'expired') return html`<${Login} />`;
   const at = route();
-  return html`<${Header} /><main class=${state.link === 'live' ? '' : 'past'}><${Banner} /><${Page} ...${at} /></main><${OpenDialog} />`;
+  return html`<${Header} /><main class=${state.link === 'live' ? '' : 'past'}><${Banner} found=${found} now=${now} /><${Page} ...${at} /></main><${OpenDialog} />`;
 };
 
 const draw = () => {
-  render(html`<${Console} />`, document.getElementById('console'));
-  const {level, mark} = verdict(warnings());
+  const found = warnings(), now = verdict(found), {level, mark} = now;
+  render(html`<${Console} found=${found} now=${now} />`, document.getElementById('console'));
   document.title = (state.link === 'lost' ? '… ' : level === 'bad' || level === 'warn' ? mark + ' ' : '') + 'Log Streamer · ' + location.host;
 };
 

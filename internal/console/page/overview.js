@@ -2,7 +2,7 @@
 import {html, Component} from './html.js';
 import {state, changed, merged, recentShares, mayChange, retry, logOut} from './store.js';
 import {count, rate, percent, signed, plural, seconds, span, age, clock, value, words} from './format.js';
-import {warnings, verdict, answers, refusals, quiet, level, why, isOut, stateWords, waiting} from './verdict.js';
+import {answers, refusals, quiet, level, why, isOut, stateWords, waiting} from './verdict.js';
 import {act, analyzerActions, addAnalyzer, changeSetting, revertSetting, revertAll, reload, replayLetters} from './actions.js';
 import {Flow} from './flow.js';
 import {Spark, Throughput, Shares} from './charts.js';
@@ -34,7 +34,7 @@ export const Link = () => html`<div class=${'link ' + state.link}>
 
 export const Header = () => html`<header>
   <a class="brand" href="#/">Log Streamer</a>
-  <span class="where" title="The distributor that serves this page">${location.host}<span class="wide">${state.status && state.link === 'live' && !isRestarted() ? ` · ${state.status.version} · up ${age(seconds(state.status.uptime))} · revision ${state.revision}` : ''}</span></span>
+  <span class="where" title="The distributor that serves this page">${location.host}<span class="wide">${state.status && state.link === 'live' && !isRestarted() ? ` · ${state.status.version} · up ${age(seconds(state.status.uptime))} · revision ${state.status.revision}` : ''}</span></span>
   <${Link} />
   <span class="who">${state.session && (state.session.role === 'operate'
     ? html`<span title="This role may make changes.">${state.session.name}: role ${state.session.role}</span>`
@@ -49,8 +49,8 @@ const Recipe = ({name}) => name && html` <a href=${'#/runbook/' + name}>What to 
 // second, since each change is spoken.
 const Announcement = ({text}) => html`<p class="sr" role="status" aria-live="polite">${text.replace(/\d[\d.,]*( [GM])? (?=(%|packet|message|stored|setting|file|write))|(\d+m)?\d+s (?=ago)|(?<=the oldest) for [^:]*/g, '')}</p>`;
 
-export const Banner = () => {
-  const found = warnings(), now = verdict(found), rest = found.filter(w => w.text !== now.text);
+export const Banner = ({found, now}) => {
+  const rest = found.filter(w => w.text !== now.text);
   const recipe = found.find(w => w.text === now.text)?.recipe;
   const v = state.link === 'live' || !state.snapshot ? now : {level: 'none', mark: '?', text: `Not known now. At ${clock(state.snapshot.time)} it was: ${now.text}`};
   return html`<section class=${'banner ' + v.level} aria-label="State">
@@ -84,9 +84,9 @@ export const Numbers = () => {
   </section>`;
 };
 
-// Menu is a button that opens a list of actions.
+// Menu is a button that opens a list of actions, which are made when it is open.
 class Menu extends Component {
-  render({label, items}) {
+  render({label, actions}, {open}) {
     const close = e => {
       const menu = e.currentTarget.closest('details');
       if (e.type === 'focusout' && menu.contains(e.relatedTarget)) return;
@@ -97,8 +97,8 @@ class Menu extends Component {
       }
       menu.open = false;
     };
-    return html`<details class="menu" onFocusOut=${close} onKeyDown=${close}><summary aria-label=${label}>Change…</summary>
-      <div>${items.map(item => html`<button type="button" key=${item.title} onClick=${e => {
+    return html`<details class="menu" onToggle=${e => this.setState({open: e.target.open})} onFocusOut=${close} onKeyDown=${close}><summary aria-label=${label}>Change…</summary>
+      <div>${open && actions().map(item => html`<button type="button" key=${item.title} onClick=${e => {
       close(e);
       act(item);
     }}>${item.verb}</button>`)}</div></details>`;
@@ -122,7 +122,7 @@ const Row = ({a, share}) => {
     <td class="n">${count(a.queued)}<span class="quiet"> + ${count(a.sending)}</span></td>
     <td class="n opt">${rate(a.rate)}</td>
     <td class="n opt">${a.p99s && a.rate ? span(a.p99s) : '–'}</td>
-    <td class="menus">${mayChange() && html`<${Menu} label=${`Change ${a.id}`} items=${analyzerActions(a)} />`}</td>
+    <td class="menus">${mayChange() && html`<${Menu} label=${`Change ${a.id}`} actions=${() => analyzerActions(a)} />`}</td>
   </tr>`;
 };
 
@@ -212,7 +212,8 @@ const curl = () => {
   return `curl http://${host}:8080/ingest -H 'Content-Type: application/json' -d '{"emitter_id":"web-1","packet_id":"1","messages":[{"timestamp":${state.snapshot.time - state.snapshot.time % 60000},"level":"INFO","message":"hello"}]}'`;
 };
 
-const NoTraffic = () => quiet() && html`<section class="card"><h2>No traffic</h2><p>No packet came in the last minute. This sends one, if PORT is 8080:</p><pre tabindex="0">${curl()}</pre></section>`;
+// NoTraffic is for a person who has just started the distributor.
+const NoTraffic = () => quiet() && !state.status.ledger.accepted.packets && html`<section class="card"><h2>No traffic</h2><p>No packet has come since the start of the process. This sends one, if PORT is 8080:</p><pre tabindex="0">${curl()}</pre></section>`;
 
 // isWeb reports whether an address that another distributor announced may be a link.
 const isWeb = url => /^https?:\/\//i.test(url ?? '');
@@ -234,8 +235,10 @@ const Cluster = () => {
   </section>`;
 };
 
+// Overview is drawn as far as the analyzers until the history has come, so that a page is of use
+// before the rest costs time.
 export const Overview = () => html`<h1 class="sr">Overview of ${location.host}</h1>
   <${Numbers} /><${NoTraffic} /><${Cluster} /><${Flow} /><${Analyzers} />
-  <div class="two"><${Throughput} /><${Shares} /></div>
+  ${state.times.length > 0 && html`<div class="two"><${Throughput} /><${Shares} /></div>
   <div class="two"><${Backlog} /><div class="stack"><${Refusals} /><${Events} /></div></div>
-  <${Settings} />`;
+  <${Settings} />`}`;

@@ -2,7 +2,7 @@
 import {html, Component} from './html.js';
 import {state, merged, mayChange, recentShares, logIn, changed} from './store.js';
 import {get, events as streamEvents} from './api.js';
-import {count, rate, percent, plural, signed, span, clock, value, words} from './format.js';
+import {count, rate, percent, plural, signed, span, clock, value, words, sentence} from './format.js';
 import {level, why, stateWords, isOut, outage, recipeOf} from './verdict.js';
 import {act, analyzerActions, setLimit, clearLimit, replayLetters, deleteLetters, cancelReplay} from './actions.js';
 import {ShareBar, NoControls, eventText} from './overview.js';
@@ -53,7 +53,7 @@ const outages = id => {
 };
 
 const Drain = ({drain}) => drain && html`<section class="card"><h2>${drain.running ? 'Drain, running' : 'Last drain'}</h2>
-  <p>${words(drain.kind)} since ${clock(drain.started)}${drain.running ? `, the rest is rerouted at ${clock(drain.deadline)}; ${plural(drain.left?.packets ?? 0, 'packet')} left` : ` until ${clock(drain.ended)}`}.</p>
+  <p>${sentence(`${words(drain.kind)} since ${clock(drain.started)}${drain.running ? `, the rest is rerouted at ${clock(drain.deadline)}; ${plural(drain.left?.packets ?? 0, 'packet')} left` : ` until ${clock(drain.ended)}`}`)}</p>
   ${drain.proof && html`<p>Result: <b>${words(drain.proof.result)}</b>. It held ${plural(drain.proof.held.packets, 'packet')} (${plural(drain.proof.held.messages, 'message')}) = ${count(drain.proof.delivered)} delivered + ${count(drain.proof.rerouted)} rerouted + ${count(drain.proof.dead_lettered)} dead-lettered + ${count(drain.proof.remaining)} remaining. Unaccounted: ${count(drain.proof.unaccounted)}. Possible duplicates: ${count(drain.proof.possible_duplicates)}.</p>`}</section>`;
 
 // plain makes times of the day and words of the times and names of the API in a sentence.
@@ -104,7 +104,7 @@ export class DeadLetters extends Component {
       this.setState({filter: Object.fromEntries([...new FormData(e.target)].filter(([, text]) => text).map(([name, text]) => [name, name === 'reason' ? text.replaceAll(' ', '_') : text]))});
     };
     const chosen = Object.keys(filter).length > 0;
-    return html`<${Page} title="Dead letters"><p>Packets that analyzers refused for good, or kept failing with.</p>
+    return html`<${Page} title="Dead letters"><p>Packets that an analyzer refused for good, or that kept failing.</p>
       <form class="card inline" onSubmit=${choose}>${Object.keys(filters).map(name => html`<label>${filters[name]}<input name=${name} autocomplete="off" /></label>`)}<button type="submit">Filter</button></form>
       <${LetterButtons} of=${filter} /><${Asked} live path="/v1/dead-letters/replays" show=${x => html`<${Replays} ...${x} />`} />
       <section class="card"><h2>The oldest 100${chosen ? ' of the filter' : ''}</h2><${Asked} live path=${lettersPath(filter)} show=${x => html`<${Letters} list=${x.dead_letters} next=${x.next} />`} /></section></${Page}>`;
@@ -137,7 +137,7 @@ export const Emitter = ({id}) => {
       return html`<p>${has.rate ? `${count(has.rate)} messages/s, bursts of ${count(has.burst)} messages` : 'No limit'}${l ? '' : ', as for all emitters'}.${l?.expires ? ` Until ${clock(l.expires)}.` : ''}</p>
         ${mayChange() && html`<p class="buttons"><button type="button" onClick=${() => act(setLimit(id, has))}>Limit…</button>${l?.overridden && html`<button type="button" onClick=${() => act(clearLimit(id))}>Remove the limit…</button>`}</p>`}`;
     }} /><${NoControls} /><p class="quiet">Packets over the limit are answered 429, with the time to wait.</p></section>
-    <section class="card"><h2>Backlog</h2><p>${waits ? `${plural(waits.messages, 'message')} in ${plural(waits.packets, 'packet')} wait${waits.error_messages ? `, give or take ${count(waits.error_messages)}` : ''}.` : 'It is not among the ten emitters of which most waits.'}</p></section></div>
+    <section class="card"><h2>Backlog</h2><p>${waits ? `${plural(waits.messages, 'message')} in ${plural(waits.packets, 'packet')} wait${waits.error_messages ? `, give or take ${count(waits.error_messages)}` : ''}.` : 'It is not among the ten emitters with the most messages that wait.'}</p></section></div>
     <section class="card"><h2>Refused lately</h2><${Asked} live path=${'/v1/refusals?' + new URLSearchParams({emitter: id})} show=${x => html`<${Reasons} of=${x.emitters[0]} />`} />
       <p><a href=${'#/tap/refused/' + encodeURIComponent(id)}>See its refused packets as they come</a></p></section></div>
     <section class="card"><h2>Dead letters</h2><${LetterButtons} of=${{emitter: id}} /><${Asked} live path=${lettersPath({emitter: id})} show=${x => html`<${Letters} list=${x.dead_letters} next=${x.next} />`} /></section></${Page}>`;

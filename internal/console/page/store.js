@@ -4,7 +4,7 @@ import {get, request, events} from './api.js';
 
 const LENGTH = 900; // snapshots that are kept, as by the distributor
 const MAX_EVENTS = 200;
-const PATIENCE = 150; // until a page without data is drawn, in ms
+const PATIENCE = 500; // until a page without data is drawn, in ms; data mostly come before
 const IDLE = 10000; // of a stream that has an event a second, in ms
 
 export const state = {
@@ -18,19 +18,26 @@ export const state = {
 
 let render = () => {};
 let scheduled = false;
+let opening = true; // until the first draw with data
 
-// changed draws the page in the next frame.
-export const changed = () => {
-  if (scheduled) return;
+// awaited reports whether a page that opens is about to have the data of its first draw.
+const awaited = () => !['lost', 'expired'].includes(state.link) && !(state.session && state.status && state.snapshot);
+
+// shown waits until the browser has shown the first draw: what that does not need is read after it.
+const {promise: shown, resolve: isShown} = Promise.withResolvers();
+
+// changed draws the page in the next frame, while it opens only once it has data, or anyway.
+export const changed = anyway => {
+  if (scheduled || opening && awaited() && !anyway) return;
   scheduled = true;
   requestAnimationFrame(() => {
     scheduled = false;
     render();
+    if (!opening || awaited()) return;
+    opening = false;
+    requestAnimationFrame(() => setTimeout(isShown));
   });
 };
-
-// drawn waits for the frame after the one in which the page is drawn.
-const drawn = () => new Promise(done => requestAnimationFrame(() => setTimeout(done)));
 
 export const mayChange = () => state.link === 'live' && state.session?.role === 'operate';
 
@@ -66,8 +73,8 @@ export const receive = snapshot => {
   changed();
 };
 
-const loadHistory = async (signal, useful) => {
-  await useful;
+const loadHistory = async signal => {
+  await shown;
   const history = await get('/v1/history', signal);
   state.times = history.times.map(t => t / 1000);
   state.columns = history.columns;
@@ -110,7 +117,7 @@ const adopt = async overview => {
   state.version ??= status.version; // of the page
   Object.assign(state, {status, cluster, backlog, refused, analyzers: analyzers.analyzers, bound: analyzers.bound_messages});
   changed();
-  await drawn(); // the page is of use before the rest is read
+  await shown;
   await readRest(overview.last_event).catch(fail);
 };
 
@@ -158,12 +165,10 @@ const pause = ms => new Promise(resolve => {
   if (ms) setTimeout(resolve, ms);
 });
 
-// once reads the stream until it ends, and beside it the session: the stream begins with all that the
-// page needs to be of use. The history is read once it is.
+// once reads the stream until it ends: it begins with all that the page needs to be of use. The
+// history is read once it is.
 const once = async () => {
   const {signal} = stop = new AbortController();
-  const {promise: useful, resolve: isUseful} = Promise.withResolvers();
-  signal.addEventListener('abort', isUseful); // the read of the history ends as well
   let idle, reset = false;
   const beat = () => {
     clearTimeout(idle);
@@ -172,9 +177,8 @@ const once = async () => {
   const follow = () => events('/v1/stream?overview=true', {
     signal, lastID: early ? '' : state.lastID, onBytes: beat,
     onOpen: () => {
-      const again = state.lastSeen;
       Object.assign(state, {link: 'live', problem: null, lastSeen: Date.now()});
-      if (again) changed(); // the first time there is nothing to show yet
+      changed();
     },
     onEvent: ({type, id, data}) => {
       if (type === 'reset') {
@@ -182,10 +186,8 @@ const once = async () => {
         early = [];
         stop.abort();
       }
-      if (type === 'overview') {
-        adopt(data);
-        drawn().then(isUseful);
-      }
+      if (type === 'session') state.session = data;
+      if (type === 'overview') adopt(data);
       if (type !== 'snapshot') return;
       state.lastID = id;
       meet(data.boot);
@@ -195,14 +197,7 @@ const once = async () => {
   try {
     beat();
     early &&= [];
-    await Promise.all([
-      follow().then(() => stop.abort()),
-      get('/v1/session', signal).then(session => {
-        state.session = session;
-        if (state.status) changed();
-      }),
-      early && loadHistory(signal, useful),
-    ]);
+    await Promise.all([follow().then(() => stop.abort()), early && loadHistory(signal)]);
   } catch (problem) {
     if (!reset) throw problem;
   } finally {
@@ -214,12 +209,13 @@ const once = async () => {
 // follow keeps the page up to date for as long as it is open.
 const follow = async () => {
   for (let failures = 0; ; changed()) {
-    const problem = await once().catch(error => error);
     if (document.hidden) {
       state.link = 'hidden';
       await pause();
       continue;
     }
+    const problem = await once().catch(error => error);
+    if (document.hidden) continue;
     if (state.link === 'expired' || problem?.status === 401) {
       fail({status: 401});
       await pause();
@@ -251,7 +247,7 @@ export const start = draw => {
   render = draw;
   document.addEventListener('visibilitychange', () => document.hidden ? stop?.abort() : retry());
   setInterval(() => state.link !== 'live' && changed(), 1000);
-  setTimeout(changed, PATIENCE);
+  setTimeout(() => opening && changed(true), PATIENCE);
   follow();
 };
 

@@ -161,10 +161,10 @@ export const warnings = () => {
   return ['bad', 'warn', 'info'].flatMap(kind => found.filter(w => w.level === kind));
 };
 
-// quiet reports that nothing came in the last minute, and nothing waits.
+// quiet reports that nothing came in the last minute or since the start, and nothing waits.
 export const quiet = () => {
-  const recent = (state.columns.accepted_messages_per_s ?? []).slice(-60);
-  return recent.length > 0 && recent.every(x => !x) && !refusals().length && !state.snapshot?.values.undelivered_packets;
+  const now = state.snapshot?.values, recent = state.columns.accepted_messages_per_s?.slice(-60) ?? [];
+  return now && state.status && (recent.length ? recent.every(x => !x) : !state.status.ledger.accepted.packets) && !now.accepted_messages_per_s && !refusals().length && !now.undelivered_packets;
 };
 
 const marks = {bad: '✕', warn: '!'};
