@@ -10,14 +10,13 @@ import (
 
 // TestResult is what came of a test. It passed if there are no failures.
 type TestResult struct {
-	Name     string
 	Failures []string
 	Result   Result
 }
 
 // Run runs a test with a configuration.
 func (t Test) Run(ctx context.Context, c Config) (TestResult, error) {
-	result := TestResult{Name: t.Name}
+	var result TestResult
 	s, err := New(c, Fair, t.trace.Seed)
 	if err != nil {
 		return result, err
