@@ -70,7 +70,7 @@ type Distributor struct {
 	upstreamMetrics   *upstream.Metrics
 	deadLetterMetrics *deadletter.Metrics
 	analyzers         atomic.Pointer[analyzerSet]
-	departing         sync.WaitGroup  // of analyzers that leave
+	leaving           sync.WaitGroup  // of analyzers that leave
 	departCtx         context.Context // ends when the distributor stops
 	stopDeparting     context.CancelFunc
 	onRemoved         func(id, url string, proof DrainProof)
@@ -162,7 +162,7 @@ func (d *Distributor) wire(config Config) (err error) {
 	}
 	d.deadLetters = deadletter.New(config.deadLetters(), d.logger.With("component", "deadletter"), d.deadLetterMetrics)
 	d.router = router.New(router.Dependencies{
-		Journal: d.journal, DeadLetters: dedupForgettingDLQ{d.deadLetters, d}, RetryBudget: &d.retryBudget,
+		Journal: d.journal, DeadLetters: deadLetterRecorder{d.deadLetters, d}, RetryBudget: &d.retryBudget,
 		HandBack: d.JournalStatus().Shared,
 		Record:   config.Explain == ExplainOn,
 		Logger:   d.logger.With("component", "router"),
@@ -340,7 +340,7 @@ func (d *Distributor) shutDown(ctx context.Context) {
 	d.starting.Wait()
 	d.stopDeparting()
 	d.discovery.Wait()
-	d.departing.Wait()
+	d.leaving.Wait()
 	d.stopAnalyzers()
 	d.router.Close()
 	d.stopErr = errors.Join(d.stopErr, d.journal.Close())

@@ -144,15 +144,15 @@ func (d *Distributor) proveDrain(a *upstream.Upstream) (DrainProof, error) {
 	return proof, nil
 }
 
-// departingAnalyzer is an analyzer that is no longer part of the configuration and delivers the packets that
+// leavingAnalyzer is an analyzer that is no longer part of the configuration and delivers the packets that
 // it holds.
-type departingAnalyzer struct {
+type leavingAnalyzer struct {
 	running
 	deadline atomic.Pointer[time.Time]
 }
 
-func newDepartingAnalyzer(a running, deadline time.Time) *departingAnalyzer {
-	l := &departingAnalyzer{running: a}
+func newLeavingAnalyzer(a running, deadline time.Time) *leavingAnalyzer {
+	l := &leavingAnalyzer{running: a}
 	l.deadline.Store(&deadline)
 	return l
 }
@@ -178,15 +178,15 @@ func (d *Distributor) SetDrainDeadline(id string, deadline time.Time) error {
 // call the Distributor, except for Stop.
 func (d *Distributor) OnRemoved(f func(id, url string, proof DrainProof)) { d.onRemoved = f }
 
-// removeDrained waits until a departing analyzer holds no packet, stops it and removes it. When the distributor stops,
+// removeDrained waits until a leaving analyzer holds no packet, stops it and removes it. When the distributor stops,
 // its packets are rerouted.
-func (d *Distributor) removeDrained(l *departingAnalyzer) {
+func (d *Distributor) removeDrained(l *leavingAnalyzer) {
 	_, _ = d.awaitEmpty(d.departCtx, l.Upstream, func() time.Time { return *l.deadline.Load() })
 	l.Stop()
 	proof, _ := d.proveDrain(l.Upstream)
 	d.configMu.Lock()
 	now := d.analyzers.Load()
-	d.analyzers.Store(&analyzerSet{now.present, slices.DeleteFunc(slices.Clone(now.leaving), func(one *departingAnalyzer) bool { return one == l })})
+	d.analyzers.Store(&analyzerSet{now.present, slices.DeleteFunc(slices.Clone(now.leaving), func(one *leavingAnalyzer) bool { return one == l })})
 	d.configMu.Unlock()
 	d.upstreamMetrics.Remove(l.Upstream)
 	d.forgetMetrics(d.router.Forget(l.Upstream)...)
