@@ -34,7 +34,7 @@ func (t Test) Run(ctx context.Context, c Config) (TestResult, error) {
 		}
 	}
 	sortEvents(events) // samples come after the changes of the same time
-	if result.Result, err = s.Run(ctx, t.trace.Arrivals(), events); err != nil {
+	if result.Result, err = s.Run(ctx, t.trace.arrivals(), events); err != nil {
 		return result, err
 	}
 	for i, e := range t.expects {
