@@ -29,7 +29,7 @@ var forbidden = map[string][]string{
 	"protocol":    {"router", "sink", "upstream", "distributor"},
 	"router":      {"intake", "protocol", "server", "sink/", "http1", "problem", "net/http"},
 	"upstream":    {"intake", "journal", "protocol", "router", "server", "sink/", "http1", "net/http"},
-	"sink":        {"router", "upstream", "server", "distributor", "protocol/body", "protocol/receiver"},
+	"sink":        {"intake", "journal", "router", "upstream", "server", "distributor", "protocol/record", "protocol/receiver"},
 	"distributor": {"admin", "cluster", "console", "control", "ctl", "demo", "top"},
 	"control":     {"admin", "cluster", "console"},
 }
