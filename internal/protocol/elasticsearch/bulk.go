@@ -78,7 +78,7 @@ func (p *Protocol) accept(ctx context.Context, r *server.Request, from receiver.
 	response := &reply{filter: filterOf(path), ids: p.receiver.SequenceID().Text}
 	packets := p.receiver.NewPackets(ctx, body)
 	t := p.translators.Get().(*translator)
-	t.begin(packets, time.Now())
+	t.begin(packets, from.Client, time.Now())
 	packets.Expect(len(body.Body) * 3 / 2)
 	err := p.translate(t, d, body.Body, response)
 	id, content := p.id(from, d, t, body.Body, receiver.ID{Text: response.ids})

@@ -41,7 +41,7 @@ func (p *Protocol) acceptSingle(ctx context.Context, r *server.Request, from rec
 	}
 	packets := p.receiver.NewPackets(ctx, body)
 	t := p.translators.Get().(*translator)
-	t.begin(packets, time.Now())
+	t.begin(packets, from.Client, time.Now())
 	one.source = body.Body
 	err := t.do(one)
 	of, content := p.id(from, destination{index: string(one.index)}, t, body.Body, p.receiver.SequenceID())

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"net/netip"
 	"time"
 
 	"github.com/logstreamer/logstreamer/internal/protocol/record"
@@ -39,6 +40,7 @@ var (
 // translator makes packets of documents. It is reused, and must not be used concurrently.
 type translator struct {
 	packets *record.Packets
+	sender  netip.Addr
 	arrival time.Time
 
 	document record.Document
@@ -55,8 +57,8 @@ type translator struct {
 
 func newTranslator() *translator { return &translator{ids: sha256.New()} }
 
-func (t *translator) begin(packets *record.Packets, arrival time.Time) {
-	t.packets, t.arrival = packets, arrival
+func (t *translator) begin(packets *record.Packets, sender netip.Addr, arrival time.Time) {
+	t.packets, t.sender, t.arrival = packets, sender, arrival
 	t.noID, t.untimed, t.skewed = false, false, 0
 	t.ids.Reset()
 }
