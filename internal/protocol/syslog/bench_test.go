@@ -21,7 +21,7 @@ func BenchmarkConsume(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			f := (&protocoltest.System{Journal: protocoltest.Journal{Discard: true}}).Start(b, "syslog")
 			p := New(f.Receiver, time.UTC, nil)
-			s := &session{from: receiver.Sender{}, peer: []byte("peer"), translator: p.newTranslator()}
+			s := &session{protocol: p, from: receiver.Sender{}, peer: []byte("peer"), translator: p.newTranslator()}
 			s.visit = s.add
 			var data []byte
 			lines := 0

@@ -63,7 +63,7 @@ func (p *Protocol) HandleConnection(ctx context.Context, c stream.Conn) {
 	if fault != nil {
 		return
 	}
-	s := &session{from: from, peer: addressOf(c.RemoteAddr()), translator: p.newTranslator()}
+	s := &session{protocol: p, from: from, peer: addressOf(c.RemoteAddr()), translator: p.newTranslator()}
 	s.visit = s.add
 	config := framed.Config{MaxFrame: maxFrame + len("1000000000 "), Timeout: timeout, Delay: delay}
 	err := framed.Read(ctx, c.Conn, config, p.receiver, s)
@@ -88,6 +88,7 @@ func addressOf(addr net.Addr) []byte {
 
 // session is one connection.
 type session struct {
+	protocol *Protocol
 	from     receiver.Sender
 	peer     []byte
 	splitter splitter
