@@ -31,7 +31,7 @@ func TestAllocationsOfAPacket(t *testing.T) {
 	}
 	a := &testbed{
 		loop: newTestLoop(t), ledger: &ledger{}, cores: append(cores, cores[0])[:2],
-		folder: t.TempDir(), distributor: distributor, timeout: time.Minute,
+		dir: t.TempDir(), distributor: distributor, timeout: time.Minute,
 	}
 	for _, c := range []struct {
 		name    string

@@ -124,7 +124,7 @@ func residentMemory(t traffic) benchCase {
 	return benchCase{
 		name: "memory", title: "Resident memory at 20,000 packets a second", measure: peakMemory, base: haproxyName,
 		experiments: []experiment{e},
-		checks:      []check{figureOf(peakMemory, oursName, maxBound(64))},
+		checks:      []check{figureOf(peakMemory, maxBound(64))},
 	}
 }
 
@@ -144,7 +144,7 @@ func start(t traffic) benchCase {
 	return benchCase{
 		name: "start", title: "Start, and memory before the first packet", measure: startTime, base: haproxyName,
 		experiments: []experiment{defaultLoad(t, true, ours(), haproxy())},
-		checks:      []check{figureOf(startTime, oursName, maxBound(50)), figureOf(idleMemory, oursName, maxBound(15))},
+		checks:      []check{figureOf(startTime, maxBound(50)), figureOf(idleMemory, maxBound(15))},
 	}
 }
 

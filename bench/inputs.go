@@ -10,7 +10,7 @@ func ofInput(name, title string, f *recordFormat, peers []subject, checks ...che
 }
 
 // perRecord is the bound of what a record may take of one core, in nanoseconds.
-func perRecord(bound float64) check { return figureOf(perMessage, oursName, maxBound(bound)) }
+func perRecord(bound float64) check { return figureOf(perMessage, maxBound(bound)) }
 
 // besides states the ratio to a peer.
 func besides(peer string) check { return statedRatio(perMessage, oursName, peer) }

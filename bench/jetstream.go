@@ -43,11 +43,11 @@ func natsServers(p *subjectConfig, count int) (commands []*exec.Cmd, err error) 
 		routes = append(routes, fmt.Sprintf("nats://127.0.0.1:%d", free[2*i+1]))
 	}
 	for i := range count {
-		text := fmt.Sprintf("server_name: nats-%d\nlisten: 127.0.0.1:%d\njetstream {store_dir: %q, sync_interval: always}\n", i+1, free[2*i], filepath.Join(p.folder, fmt.Sprint("nats-", i+1)))
+		text := fmt.Sprintf("server_name: nats-%d\nlisten: 127.0.0.1:%d\njetstream {store_dir: %q, sync_interval: always}\n", i+1, free[2*i], filepath.Join(p.dir, fmt.Sprint("nats-", i+1)))
 		if count > 1 {
 			text += fmt.Sprintf("cluster {name: bench, listen: 127.0.0.1:%d, routes: [%s]}\n", free[2*i+1], strings.Join(routes, ", "))
 		}
-		file := filepath.Join(p.folder, fmt.Sprintf("nats-%d.conf", i+1))
+		file := filepath.Join(p.dir, fmt.Sprintf("nats-%d.conf", i+1))
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			return nil, err
 		}

@@ -118,12 +118,12 @@ func run(ctx context.Context, o options) error {
 	if err := raiseFileLimit(); err != nil {
 		return err
 	}
-	folder, err := os.MkdirTemp("", "logstreamer-bench-")
+	dir, err := os.MkdirTemp("", "logstreamer-bench-")
 	if err != nil {
 		return err
 	}
-	defer func() { _ = os.RemoveAll(folder) }()
-	a, err := newTestbed(ctx, o, cores, folder)
+	defer func() { _ = os.RemoveAll(dir) }()
+	a, err := newTestbed(ctx, o, cores, dir)
 	if err != nil {
 		return err
 	}
@@ -136,7 +136,7 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	if o.profile != "" {
-		if err := mergeProfiles(folder, o.profile); err != nil {
+		if err := mergeProfiles(dir, o.profile); err != nil {
 			return fmt.Errorf("-profile: %w", err)
 		}
 	}
@@ -146,9 +146,9 @@ func run(ctx context.Context, o options) error {
 	return nil
 }
 
-// newTestbed builds the distributor in folder and returns a testbed for it.
-func newTestbed(ctx context.Context, o options, cores []int, folder string) (*testbed, error) {
-	distributor := filepath.Join(folder, "logstreamer")
+// newTestbed builds the distributor in a directory and returns a testbed for it.
+func newTestbed(ctx context.Context, o options, cores []int, dir string) (*testbed, error) {
+	distributor := filepath.Join(dir, "logstreamer")
 	var buildFlags []string
 	if o.profile != "" {
 		buildFlags = profileBuild
@@ -161,7 +161,7 @@ func newTestbed(ctx context.Context, o options, cores []int, folder string) (*te
 		return nil, err
 	}
 	return &testbed{
-		loop: events, ledger: &ledger{}, cores: cores, folder: folder, distributor: distributor,
+		loop: events, ledger: &ledger{}, cores: cores, dir: dir, distributor: distributor,
 		rounds: o.rounds, round: o.round, timeout: 10 * time.Second,
 	}, nil
 }
@@ -174,7 +174,7 @@ func measureCases(a *testbed, o options) (Report, error) {
 		}
 		switch {
 		case o.profile != "":
-			c = distributorsOnly(c, func(s subject) []subject { return []subject{profiled(s, a.folder)} })
+			c = distributorsOnly(c, func(s subject) []subject { return []subject{profiled(s, a.dir)} })
 		case o.before != "":
 			c = againstBaseline(c, o.before)
 		}

@@ -30,22 +30,22 @@ func TestOptionsAreRefusedByName(t *testing.T) {
 
 // A profile is of the distributor alone.
 func TestProfiled(t *testing.T) {
-	folder := t.TempDir()
+	dir := t.TempDir()
 	for _, c := range cases() {
-		c = distributorsOnly(c, func(s subject) []subject { return []subject{profiled(s, folder)} })
+		c = distributorsOnly(c, func(s subject) []subject { return []subject{profiled(s, dir)} })
 		for _, e := range c.experiments {
 			for _, s := range e.subjects {
-				command, err := s.command(subjectConfig{distributor: "/bin/this", folder: folder, port: 1})
+				command, err := s.command(subjectConfig{distributor: "/bin/this", dir: dir, port: 1})
 				if err != nil {
 					t.Fatal(err)
 				}
-				if last := command.Env[len(command.Env)-1]; !s.ours || !strings.HasPrefix(last, "PROFILE_FILE="+folder) {
+				if last := command.Env[len(command.Env)-1]; !s.ours || !strings.HasPrefix(last, "PROFILE_FILE="+dir) {
 					t.Errorf("%s: %q has %s", c.name, s.Name, last)
 				}
 			}
 		}
 	}
-	if err := mergeProfiles(t.TempDir(), filepath.Join(folder, "merged")); err == nil {
+	if err := mergeProfiles(t.TempDir(), filepath.Join(dir, "merged")); err == nil {
 		t.Error("no profiles were merged without an error")
 	}
 }
@@ -56,7 +56,7 @@ func TestAgainstBaseline(t *testing.T) {
 		c = againstBaseline(c, "/bin/other")
 		for _, e := range c.experiments {
 			for i, s := range e.subjects {
-				command, err := s.command(subjectConfig{distributor: "/bin/this", folder: t.TempDir(), port: 1})
+				command, err := s.command(subjectConfig{distributor: "/bin/this", dir: t.TempDir(), port: 1})
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -38,7 +38,7 @@ func vlagent(f *recordFormat) subject {
 		if err != nil {
 			return nil, err
 		}
-		command := exec.Command(path, fmt.Sprintf("-httpListenAddr=127.0.0.1:%d", p.port), "-tmpDataPath="+p.folder, "-loggerLevel=WARN",
+		command := exec.Command(path, fmt.Sprintf("-httpListenAddr=127.0.0.1:%d", p.port), "-tmpDataPath="+p.dir, "-loggerLevel=WARN",
 			fmt.Sprintf("-remoteWrite.url=http://127.0.0.1:%d/insert/native", p.analyzers[0]))
 		if p.inputPort > 0 {
 			command.Args = append(command.Args, fmt.Sprintf("-syslog.listenAddr.tcp=127.0.0.1:%d", p.inputPort))
@@ -51,17 +51,17 @@ func vlagent(f *recordFormat) subject {
 func rsyslog(f *recordFormat) subject {
 	return subject{Name: rsyslogName, cores: 1, stream: true, traffic: &traffic{Records: f}, command: func(p subjectConfig) (*exec.Cmd, error) {
 		return peer(p, "rsyslogd", "rsyslog.conf", true, func(file string) []string {
-			return []string{"-n", "-C", "-f", file, "-i", filepath.Join(p.folder, "pid")}
+			return []string{"-n", "-C", "-f", file, "-i", filepath.Join(p.dir, "pid")}
 		})
 	}}
 }
 
 // syslogNG forwards syslog over TCP to the first analyzer. Debian's packages conflict with those
-// of rsyslog: SYSLOG_NG may be a folder where they are unpacked.
+// of rsyslog: SYSLOG_NG may be a directory where they are unpacked.
 func syslogNG(f *recordFormat) subject {
 	return subject{Name: syslogNGName, cores: 1, stream: true, traffic: &traffic{Records: f}, command: func(p subjectConfig) (*exec.Cmd, error) {
 		command, err := peer(p, "syslog-ng", "syslog-ng.conf", true, func(file string) []string {
-			in := func(name string) string { return filepath.Join(p.folder, name) }
+			in := func(name string) string { return filepath.Join(p.dir, name) }
 			return []string{"-F", "--no-caps", "-f", file, "-p", in("pid"), "-c", in("control"), "-R", in("persist")}
 		})
 		if err != nil {

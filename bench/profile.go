@@ -15,15 +15,15 @@ import (
 // that the compiler already optimized by a profile would be of other code.
 var profileBuild = []string{"-tags", "profile", "-pgo=off", "-trimpath"}
 
-// profiled returns a distributor that writes a profile of its processor time to a folder.
-func profiled(s subject, folder string) subject {
+// profiled returns a distributor that writes a profile of its processor time to a directory.
+func profiled(s subject, dir string) subject {
 	command := s.command
 	s.command = func(p subjectConfig) (*exec.Cmd, error) {
 		c, err := command(p)
 		if err != nil {
 			return nil, err
 		}
-		file, err := os.CreateTemp(folder, "*.pprof")
+		file, err := os.CreateTemp(dir, "*.pprof")
 		if err != nil {
 			return nil, err
 		}
@@ -33,9 +33,9 @@ func profiled(s subject, folder string) subject {
 	return s
 }
 
-// mergeProfiles writes one profile of all those in a folder, without what names this machine.
-func mergeProfiles(folder, path string) error {
-	names, err := filepath.Glob(filepath.Join(folder, "*.pprof"))
+// mergeProfiles writes one profile of all those in a directory, without what names this machine.
+func mergeProfiles(dir, path string) error {
+	names, err := filepath.Glob(filepath.Join(dir, "*.pprof"))
 	if err != nil {
 		return err
 	}

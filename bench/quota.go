@@ -12,13 +12,13 @@ import (
 	"time"
 )
 
-// controlGroups is the folder where control groups are mounted.
+// controlGroups is the directory where control groups are mounted.
 const controlGroups = "/sys/fs/cgroup"
 
 // quotaPeriod is short, so that a process that has used up its quota waits for milliseconds.
 const quotaPeriod = 10 * time.Millisecond
 
-// controlGroup is the folder of a control group.
+// controlGroup is the directory of a control group.
 type controlGroup string
 
 // newControlGroup creates a control group below root whose processes together may use a quota, in
@@ -30,11 +30,11 @@ func newControlGroup(root string, quota float64) (controlGroup, error) {
 			return "", noQuota(err)
 		}
 	}
-	folder, err := os.MkdirTemp(parent, "logstreamer-bench-")
+	dir, err := os.MkdirTemp(parent, "logstreamer-bench-")
 	if err != nil {
 		return "", noQuota(err)
 	}
-	g := controlGroup(folder)
+	g := controlGroup(dir)
 	for name, value := range settings {
 		if err := g.write(name, value); err != nil {
 			return "", noQuota(errors.Join(err, g.remove()))
@@ -43,8 +43,8 @@ func newControlGroup(root string, quota float64) (controlGroup, error) {
 	return g, nil
 }
 
-// quotaSettings returns the folder of groups with a quota, and the files that set it: in version 1 of
-// control groups, each controller has a folder below root; in version 2, root has the groups.
+// quotaSettings returns the directory of groups with a quota, and the files that set it: in version 1 of
+// control groups, each controller has a directory below root; in version 2, root has the groups.
 func quotaSettings(root string, quota float64) (parent string, settings map[string]string) {
 	period := fmt.Sprint(quotaPeriod.Microseconds())
 	share := fmt.Sprintf("%.0f", quota*float64(quotaPeriod.Microseconds()))

@@ -29,7 +29,7 @@ func TestQuotaInBothVersionsOfControlGroups(t *testing.T) {
 	}
 }
 
-// A folder in which no control groups are mounted stays as it is.
+// A directory in which no control groups are mounted stays as it is.
 func TestQuotaIsUnavailableWithoutControlGroups(t *testing.T) {
 	var missing unavailable
 	root := t.TempDir()
@@ -37,7 +37,7 @@ func TestQuotaIsUnavailableWithoutControlGroups(t *testing.T) {
 		t.Errorf("without control groups: %v", err)
 	}
 	if files, err := os.ReadDir(root); err != nil || len(files) > 0 {
-		t.Errorf("the folder has %v, %v", files, err)
+		t.Errorf("the directory has %v, %v", files, err)
 	}
 }
 
@@ -71,12 +71,12 @@ func TestRefusedQuotaLeavesNoGroup(t *testing.T) {
 	if err == nil {
 		t.Fatal("the kernel accepted a quota of nothing")
 	}
-	folder := regexp.MustCompile(`/\S*/logstreamer-bench-\d+`).FindString(err.Error())
-	if folder == "" {
+	dir := regexp.MustCompile(`/\S*/logstreamer-bench-\d+`).FindString(err.Error())
+	if dir == "" {
 		t.Skip(err)
 	}
-	if _, err := os.Stat(folder); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("the group %s exists: %v", folder, err)
+	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the group %s exists: %v", dir, err)
 	}
 }
 

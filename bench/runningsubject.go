@@ -47,7 +47,7 @@ func (a *testbed) startSubject(s subject, e experiment, analyzers []int) (*runni
 		return c, err
 	}
 	if s.secure {
-		if c.subjectConfig.files, err = writeCertificate(c.subjectConfig.folder); err != nil {
+		if c.subjectConfig.files, err = writeCertificate(c.subjectConfig.dir); err != nil {
 			return c, err
 		}
 	}
@@ -66,9 +66,9 @@ func (a *testbed) startSubject(s subject, e experiment, analyzers []int) (*runni
 	return c, err
 }
 
-// newRunningSubject returns a subject that has its folder, and two of the free ports, but no process.
+// newRunningSubject returns a subject that has its directory, and two of the free ports, but no process.
 func (a *testbed) newRunningSubject(s subject, e experiment, analyzers, free []int) (*runningSubject, error) {
-	folder, err := os.MkdirTemp(a.folder, "subject-")
+	dir, err := os.MkdirTemp(a.dir, "subject-")
 	if err != nil {
 		return nil, err
 	}
@@ -76,7 +76,7 @@ func (a *testbed) newRunningSubject(s subject, e experiment, analyzers, free []i
 	if s.traffic != nil {
 		shape = *s.traffic
 	}
-	p := subjectConfig{port: free[0], analyzers: analyzers, connections: e.connections, folder: folder, distributor: a.distributor, inputs: "http"}
+	p := subjectConfig{port: free[0], analyzers: analyzers, connections: e.connections, dir: dir, distributor: a.distributor, inputs: "http"}
 	if f := shape.Records; f != nil {
 		p.scheme = f.scheme
 		if f.input != "" {
@@ -127,9 +127,9 @@ func (a *testbed) launchTwin(c *runningSubject, port int) (ports []int, err erro
 	}
 	twin := &runningSubject{subject: c.subject, subjectConfig: c.subjectConfig, traffic: c.traffic, text: c.text}
 	twin.subject.command = c.subject.twin
-	twin.subjectConfig.port, twin.subjectConfig.folder = port, filepath.Join(c.subjectConfig.folder, "twin")
+	twin.subjectConfig.port, twin.subjectConfig.dir = port, filepath.Join(c.subjectConfig.dir, "twin")
 	c.twin = twin
-	if err := os.Mkdir(twin.subjectConfig.folder, 0o700); err != nil {
+	if err := os.Mkdir(twin.subjectConfig.dir, 0o700); err != nil {
 		return nil, err
 	}
 	cores := a.cores[1:2]
@@ -283,5 +283,5 @@ func (c *runningSubject) close(l *loop) {
 	for _, one := range c.companions {
 		one.stop(l)
 	}
-	_ = os.RemoveAll(c.subjectConfig.folder)
+	_ = os.RemoveAll(c.subjectConfig.dir)
 }

@@ -62,7 +62,7 @@ type subjectConfig struct {
 	port        int
 	analyzers   []int // ports
 	connections int   // of the load
-	folder      string
+	dir         string
 	distributor string // the program's path
 	inputs      string // INPUTS
 	input       string // an input with a port of its own, or empty
@@ -85,7 +85,7 @@ func (p subjectConfig) loadPort() int {
 type certificateFiles struct{ cert, key, both string }
 
 // writeCertificate writes a certificate of this machine.
-func writeCertificate(folder string) (f certificateFiles, err error) {
+func writeCertificate(dir string) (f certificateFiles, err error) {
 	until := time.Now().Add(24 * time.Hour)
 	ca, err := certificatetest.NewAuthority("bench", until)
 	if err != nil {
@@ -95,8 +95,8 @@ func writeCertificate(folder string) (f certificateFiles, err error) {
 	if err != nil {
 		return f, err
 	}
-	f.both = filepath.Join(folder, "both.pem")
-	if f.cert, f.key, err = pair.Write(folder, "subject"); err != nil {
+	f.both = filepath.Join(dir, "both.pem")
+	if f.cert, f.key, err = pair.Write(dir, "subject"); err != nil {
 		return f, err
 	}
 	return f, os.WriteFile(f.both, slices.Concat(pair.Cert, pair.Key), 0o600)
@@ -185,7 +185,7 @@ func distributor(name string, cores int, journal string) subject {
 			"ADMIN_ADDR=127.0.0.1:0",
 			"INPUTS="+p.inputs,
 			"JOURNAL="+journal,
-			"DATA_DIR="+filepath.Join(p.folder, "data"),
+			"DATA_DIR="+filepath.Join(p.dir, "data"),
 			"LOG_LEVEL=warn",
 			"TLS_CERT="+p.files.cert,
 			"TLS_KEY="+p.files.key,
@@ -197,7 +197,7 @@ func distributor(name string, cores int, journal string) subject {
 // wroteJournal verifies that a distributor with JOURNAL=disk writes a journal.
 func wroteJournal(p subjectConfig) error {
 	var written int64
-	err := filepath.WalkDir(filepath.Join(p.folder, "data"), func(_ string, entry fs.DirEntry, err error) error {
+	err := filepath.WalkDir(filepath.Join(p.dir, "data"), func(_ string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
 		}
@@ -234,7 +234,7 @@ func floor() subject {
 }
 
 func nginxArguments(p subjectConfig) func(string) []string {
-	return func(file string) []string { return []string{"-p", p.folder, "-c", file, "-e", "stderr"} }
+	return func(file string) []string { return []string{"-p", p.dir, "-c", file, "-e", "stderr"} }
 }
 
 //go:embed templates
@@ -250,7 +250,7 @@ func peer(p subjectConfig, program, file string, forwards bool, arguments func(f
 	if err != nil {
 		return nil, err
 	}
-	written := filepath.Join(p.folder, file)
+	written := filepath.Join(p.dir, file)
 	if err := os.WriteFile(written, text, 0o600); err != nil {
 		return nil, err
 	}
@@ -265,14 +265,14 @@ var installHints = map[string]string{
 	"otelcol":     "in the repository: go -C bench/otelcol install",
 	"vlagent":     "in the repository: go build -o bin/vlagent github.com/VictoriaMetrics/VictoriaLogs/app/vlagent",
 	"rsyslogd":    "Debian: apt-get install rsyslog",
-	"syslog-ng":   "Debian: apt-get install syslog-ng-core, or its packages, which conflict with rsyslog's, are unpacked to the folder in SYSLOG_NG",
+	"syslog-ng":   "Debian: apt-get install syslog-ng-core, or its packages, which conflict with rsyslog's, are unpacked to the directory in SYSLOG_NG",
 }
 
 // lookPath also looks where Debian and Go install programs, where the repository has its own, and
 // where syslog-ng is unpacked.
 func lookPath(program string) (string, error) {
-	for _, folder := range []string{"", "/usr/sbin", "bin", filepath.Join(build.Default.GOPATH, "bin"), filepath.Join(os.Getenv("SYSLOG_NG"), "/usr/sbin")} {
-		if path, err := exec.LookPath(filepath.Join(folder, program)); err == nil {
+	for _, dir := range []string{"", "/usr/sbin", "bin", filepath.Join(build.Default.GOPATH, "bin"), filepath.Join(os.Getenv("SYSLOG_NG"), "/usr/sbin")} {
+		if path, err := exec.LookPath(filepath.Join(dir, program)); err == nil {
 			return path, nil
 		}
 	}
@@ -291,12 +291,12 @@ func configuration(p subjectConfig, file string, forwards bool) ([]byte, error) 
 		Port, MaxConnections int
 		Input                string
 		InputPort            int
-		Folder               string
+		Dir                  string
 		Certificate          string // empty without TLS
 		Forwards             bool
 		Protobuf             bool
 		Analyzers            []backend
-	}{Port: p.port, Input: p.input, InputPort: p.inputPort, Folder: p.folder, Certificate: p.files.both, MaxConnections: 2*p.connections + 4*len(p.analyzers) + 256, Forwards: forwards, Protobuf: p.scheme != ""}
+	}{Port: p.port, Input: p.input, InputPort: p.inputPort, Dir: p.dir, Certificate: p.files.both, MaxConnections: 2*p.connections + 4*len(p.analyzers) + 256, Forwards: forwards, Protobuf: p.scheme != ""}
 	for i, port := range p.analyzers {
 		values.Analyzers = append(values.Analyzers, backend{i + 1, port, shares[i%len(shares)], int(percent(i))})
 	}

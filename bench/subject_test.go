@@ -19,7 +19,7 @@ func testSubjectConfig(t *testing.T) subjectConfig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return subjectConfig{port: free[0], analyzers: []int{9001, 9002, 9003, 9004}, connections: 64, folder: t.TempDir(), distributor: "logstreamer"}
+	return subjectConfig{port: free[0], analyzers: []int{9001, 9002, 9003, 9004}, connections: 64, dir: t.TempDir(), distributor: "logstreamer"}
 }
 
 // Peers validate their configurations.
@@ -95,16 +95,16 @@ func TestDiskJournalIsVerified(t *testing.T) {
 	p := testSubjectConfig(t)
 	var missing unavailable
 	if err := wroteJournal(p); !errors.As(err, &missing) {
-		t.Errorf("without a folder: %v", err)
+		t.Errorf("without a directory: %v", err)
 	}
-	folder := filepath.Join(p.folder, "data", "journal")
-	if err := os.MkdirAll(folder, 0o700); err != nil {
+	dir := filepath.Join(p.dir, "data", "journal")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	if err := wroteJournal(p); !errors.As(err, &missing) {
-		t.Errorf("with an empty folder: %v", err)
+		t.Errorf("with an empty directory: %v", err)
 	}
-	if err := os.WriteFile(filepath.Join(folder, "segment"), []byte("x"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "segment"), []byte("x"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if err := wroteJournal(p); err != nil {

@@ -15,7 +15,7 @@ type testbed struct {
 	loop        *loop
 	ledger      *ledger
 	cores       []int // the first for the subject, the second for this thread
-	folder      string
+	dir         string
 	distributor string
 	rounds      int
 	round       time.Duration

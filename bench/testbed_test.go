@@ -35,7 +35,7 @@ func bench(t *testing.T, l *loop, deliveries *ledger, port int, shape traffic) (
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &runningSubject{subject: subject{Name: "test", cores: 1}, subjectConfig: subjectConfig{folder: t.TempDir()}, process: p, text: text, load: sender}
+	c := &runningSubject{subject: subject{Name: "test", cores: 1}, subjectConfig: subjectConfig{dir: t.TempDir()}, process: p, text: text, load: sender}
 	t.Cleanup(func() { c.close(l) })
 	return &testbed{loop: l, ledger: deliveries, cores: []int{0, 1}, timeout: 50 * time.Millisecond}, c
 }

@@ -116,11 +116,11 @@ func addedBy(m measure, subject, plain, alone string, b bound) check {
 	}
 }
 
-// figureOf checks a subject's figure against a bound.
-func figureOf(m measure, subject string, b bound) check {
+// figureOf checks a figure of ours against a bound.
+func figureOf(m measure, b bound) check {
 	target := fmt.Sprintf("%s %s %s", m.name, b, m.unit)
 	return func(results []Result) Verdict {
-		s := results[0].of(subject)
+		s := results[0].of(oursName)
 		if v, ok := missing(target, s); ok {
 			return v
 		}

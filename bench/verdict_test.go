@@ -110,7 +110,7 @@ func TestRatioWithinQuota(t *testing.T) {
 func TestMemoryRequiresTheRate(t *testing.T) {
 	s := costs(oursName, 5)
 	s.Samples[0].Offered, s.Samples[0].ResidentBytes = 20_000, 1<<20
-	v := figureOf(peakMemory, oursName, maxBound(64))([]Result{{Series: []Series{s}}})
+	v := figureOf(peakMemory, maxBound(64))([]Result{{Series: []Series{s}}})
 	if v.Status != notMet || !strings.Contains(v.Reason, "1000 packets per second") {
 		t.Errorf("a run at a twentieth of the rate is judged %+v", v)
 	}

@@ -28,10 +28,10 @@ import (
 	"github.com/logstreamer/logstreamer/test/binary"
 )
 
-var pictures = flag.String("pictures", "", "folder that TestPictures writes pictures of the dashboard to")
+var pictures = flag.String("pictures", "", "directory that TestPictures writes pictures of the dashboard to")
 
 const (
-	pageFolder = "testdata/picture"
+	pageDir = "testdata/picture"
 	// pictureWidth is the width of a usual window, in pixels.
 	pictureWidth = 1440
 	// historySeconds is the period of time in a picture.
@@ -78,13 +78,13 @@ var states = []state{
 // TestPictures draws the dashboard in each state, with -pictures, from a real Prometheus.
 func TestPictures(t *testing.T) {
 	if *pictures == "" {
-		t.Skip("-pictures names no folder")
+		t.Skip("-pictures names no directory")
 	}
 	browser := tool(t, "chromium")
 	build := exec.CommandContext(t.Context(), tool(t, "npm"), "run", "build")
-	build.Dir = pageFolder
+	build.Dir = pageDir
 	if output, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %v\n%s\nnpm install in %s installs what the page needs", build.Args, err, output, pageFolder)
+		t.Fatalf("%v: %v\n%s\nnpm install in %s installs what the page needs", build.Args, err, output, pageDir)
 	}
 	program, free := binary.New(t), freeAddresses(t, len(states)*systemAddresses)
 	for i, s := range states {
@@ -193,14 +193,14 @@ func drawState(t *testing.T, browser string, system liveSystem, s state) {
 	if panels == 0 || t.Failed() {
 		t.Fatalf("there is no picture, after reports of %d panels", panels)
 	}
-	folder := *pictures
-	if !filepath.IsAbs(folder) { // from the repository's root
-		folder = filepath.Join(repository, folder)
+	dir := *pictures
+	if !filepath.IsAbs(dir) { // from the repository's root
+		dir = filepath.Join(repository, dir)
 	}
-	if err := os.MkdirAll(folder, 0o755); err != nil {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(folder, s.name+".png"), compressed, 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, s.name+".png"), compressed, 0o644); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -247,9 +247,9 @@ func pageHandler(t *testing.T, system liveSystem, dashboard []byte, reports chan
 	mux := http.NewServeMux()
 	mux.Handle("GET /api/v1/", prometheus)
 	for path, file := range map[string]string{
-		"/page.html": pageFolder + "/page.html",
-		"/page.js":   pageFolder + "/node_modules/.page/page.js",
-		"/page.css":  pageFolder + "/node_modules/.page/page.css",
+		"/page.html": pageDir + "/page.html",
+		"/page.js":   pageDir + "/node_modules/.page/page.js",
+		"/page.css":  pageDir + "/node_modules/.page/page.css",
 	} {
 		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) {
 			http.ServeFile(w, r, filepath.FromSlash(file))
@@ -259,7 +259,7 @@ func pageHandler(t *testing.T, system liveSystem, dashboard []byte, reports chan
 		_, _ = w.Write(dashboard) // the page reports an error
 	})
 	// The components load their icons from Grafana's paths.
-	icons := http.FileServer(http.Dir(filepath.Join(pageFolder, "node_modules/@grafana/ui/dist/public/img")))
+	icons := http.FileServer(http.Dir(filepath.Join(pageDir, "node_modules/@grafana/ui/dist/public/img")))
 	mux.Handle("GET /public/build/img/", http.StripPrefix("/public/build/img/", icons))
 	mux.HandleFunc("POST /drawn", func(_ http.ResponseWriter, r *http.Request) {
 		var report drawn

@@ -26,13 +26,13 @@ type process struct {
 // environment. Its output is logged when the test fails.
 func startProcess(t *testing.T, name string, environment []string, command ...string) *process {
 	t.Helper()
-	folder := t.TempDir()
-	output, err := os.Create(filepath.Join(folder, "output"))
+	dir := t.TempDir()
+	output, err := os.Create(filepath.Join(dir, "output"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	p := &process{name: name, command: exec.Command(command[0], command[1:]...)}
-	p.command.Dir, p.command.Env = folder, environment
+	p.command.Dir, p.command.Env = dir, environment
 	p.command.Stdout, p.command.Stderr = output, output
 	if err := p.command.Start(); err != nil {
 		t.Fatal(err)

@@ -45,7 +45,7 @@ func TestBounds(t *testing.T) {
 		{"check", "rate-burst", "-1", "RATE_BURST is -1: it must be 0 (as much as RATE_LIMIT) or more"},
 		{"check", "drain-sec", "-1", "DRAIN_SEC is -1s: it must be 0 or more"},
 		{"check", "shutdown-timeout-sec", "-1", "SHUTDOWN_TIMEOUT_SEC is -1s: it must be 0 or more"},
-		{"check", "data-dir", "", "DATA_DIR is : it must be a folder"},
+		{"check", "data-dir", "", "DATA_DIR is : it must be a directory"},
 	} {
 		args := []string{c.command, "-" + c.flag + "=" + c.value}
 		if c.command == "check" {

@@ -200,7 +200,7 @@ func journalExport(p process) *ffcli.Command {
 		ShortHelp:  "write undelivered packets, one per line, as input of the emitter's -file",
 	}, newLoader(p, exportConfig{source: defaultSource()}), func(ctx context.Context, loaded *config.Loaded[exportConfig]) error {
 		if loaded.Config.DeadLetters {
-			return deadletter.Export(filepath.Join(loaded.Config.DataDir.Path, deadletter.Folder), p.stdout)
+			return deadletter.Export(filepath.Join(loaded.Config.DataDir.Path, deadletter.Dir), p.stdout)
 		}
 		if loaded.Config.isStreams() {
 			return jetstream.Export(ctx, loaded.Config.JetStream, p.stdout)

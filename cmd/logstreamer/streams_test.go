@@ -73,11 +73,11 @@ func TestStreams(t *testing.T) {
 
 // Dead letters are in DATA_DIR whatever the journal is.
 func TestDeadLettersWithStreams(t *testing.T) {
-	folder := t.TempDir()
-	if err := os.Mkdir(filepath.Join(folder, deadletter.Folder), 0o700); err != nil {
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, deadletter.Dir), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if code, _, stderr := invoke(t, "journal", "export", "-journal=jetstream", "-dead-letters", "-data-dir="+folder); code != exitOK {
+	if code, _, stderr := invoke(t, "journal", "export", "-journal=jetstream", "-dead-letters", "-data-dir="+dir); code != exitOK {
 		t.Errorf("%d %s", code, stderr)
 	}
 }

@@ -138,7 +138,7 @@ func TestUnixSocket(t *testing.T) {
 	}
 }
 
-// shortDir returns a folder whose name is short enough for the address of a socket.
+// shortDir returns a directory whose name is short enough for the address of a socket.
 func shortDir(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "s")

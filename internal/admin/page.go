@@ -12,7 +12,7 @@ import (
 func pageRoutes() routes {
 	return routes{
 		{"GET", "/", public, "", false, (*api).getPage},
-		{"GET", console.Folder + "{file...}", public, "", false, (*api).getPage},
+		{"GET", console.Dir + "{file...}", public, "", false, (*api).getPage},
 	}
 }
 

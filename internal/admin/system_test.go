@@ -236,6 +236,6 @@ func (s *system) until(what string, is func() bool) {
 	}
 }
 
-// blockFile creates a folder with an entry at the path of a file, so that the file cannot be
+// blockFile creates a directory with an entry at the path of a file, so that the file cannot be
 // written.
 func blockFile(path string) error { return os.MkdirAll(filepath.Join(path, "entry"), 0o700) }

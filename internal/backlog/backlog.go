@@ -10,15 +10,17 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+
+	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
 // SamplePackets is the number of packets in the sample of each place. Places with no more packets
 // are counted exactly.
 const SamplePackets = 1024
 
-// Visit is called with a packet of a sample: its emitter's id without JSON escapes, valid
-// during the call, its messages, and the number of packets that it stands for.
-type Visit func(emitter []byte, messages int, weight float64)
+// Visit is called with a packet of a sample, valid during the call, and the number of packets
+// that it stands for.
+type Visit func(p *packet.Packet, weight float64)
 
 // Draw returns the positions of a sample of up to limit of count values, in order, and the
 // number of values that each stands for. It divides the values into equal parts and draws
@@ -45,7 +47,9 @@ type Emitters struct {
 type sum struct{ packets, messages, variance float64 }
 
 // Add adds a packet of a sample; it is a Visit.
-func (e *Emitters) Add(emitter []byte, messages int, weight float64) {
+func (e *Emitters) Add(p *packet.Packet, weight float64) {
+	var buffer [128]byte
+	emitter := p.EmitterID.Decoded(buffer[:0], p.Body)
 	if e.sums == nil {
 		e.sums = make(map[string]*sum)
 	}
@@ -54,7 +58,7 @@ func (e *Emitters) Add(emitter []byte, messages int, weight float64) {
 		one = new(sum)
 		e.sums[string(emitter)] = one
 	}
-	m := float64(messages)
+	m := float64(p.Messages)
 	e.packets++
 	one.packets += weight
 	one.messages += weight * m

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"testing"
 
+	"github.com/logstreamer/logstreamer/internal/packet"
 	"pgregory.net/rapid"
 )
 
@@ -25,10 +26,14 @@ func TestDraw(t *testing.T) {
 	})
 }
 
+func packetOf(emitter string, messages int) *packet.Packet {
+	return &packet.Packet{Body: []byte(emitter), Info: packet.Info{EmitterID: packet.NewText(0, len(emitter), false), Messages: messages}}
+}
+
 func TestExactSums(t *testing.T) {
 	var e Emitters
 	for i := range 10 {
-		e.Add(fmt.Append(nil, "e", i%3), 1+i%3, 1)
+		e.Add(packetOf(fmt.Sprint("e", i%3), 1+i%3), 1)
 	}
 	want := []Emitter{{"e2", 3, 9, 0}, {"e1", 3, 6, 0}}
 	if got := e.Top(2); !reflect.DeepEqual(got, want) || e.Sampled() != 10 {
@@ -47,14 +52,15 @@ func TestExactSums(t *testing.T) {
 func TestEstimates(t *testing.T) {
 	const count, rounds = 100_000, 200
 	outside, sum := 0, 0.0
+	large, small := packetOf("large", 9), packetOf("small", 1)
 	const want = count / 4 * 9
 	for range rounds {
 		var e Emitters
 		for at, weight := range Draw(count, SamplePackets) {
 			if at*7919%count%4 == 0 {
-				e.Add([]byte("large"), 9, weight)
+				e.Add(large, weight)
 			} else {
-				e.Add([]byte("small"), 1, weight)
+				e.Add(small, weight)
 			}
 		}
 		top := e.Top(1)[0]
@@ -75,14 +81,14 @@ func TestEstimates(t *testing.T) {
 }
 
 func BenchmarkAdd(b *testing.B) {
-	var ids [][]byte
+	var packets []*packet.Packet
 	for i := range 100 {
-		ids = append(ids, fmt.Append(nil, "emitter-", i))
+		packets = append(packets, packetOf(fmt.Sprint("emitter-", i), 5))
 	}
 	var e Emitters
 	i := 0
 	for b.Loop() {
-		e.Add(ids[i%100], 5, 3)
+		e.Add(packets[i%100], 3)
 		i++
 	}
 }

@@ -44,28 +44,11 @@ func (s State) String() string {
 	}
 }
 
-// Transition describes a change of state.
-type Transition struct {
-	From, To State
-	Cause    Cause
-	// NextProbe is the earliest time of the next probe if To is Open.
-	NextProbe time.Time
-}
+// Transition is a change of state. From and To are equal if the state has not changed.
+type Transition struct{ From, To State }
 
-// Cause is the reason of a transition, as log text.
-type Cause string
-
-// The causes.
-const (
-	ConsecutiveFailures Cause = "too many consecutive failures"
-	FailureRatio        Cause = "the failure ratio of recent sends is too high"
-	HalfOpenFailure     Cause = "a failure while half-open"
-	Tripped             Cause = "the first probe failed, or found a loop"
-	ProbeAnswered       Cause = "a probe succeeded"
-	HalfOpenSuccess     Cause = "the half-open requests succeeded"
-	Forced              Cause = "an operator opened the breaker"
-	Reset               Cause = "an operator reset the breaker"
-)
+// Changed reports whether the state has changed.
+func (t Transition) Changed() bool { return t.From != t.To }
 
 // Breaker is the circuit breaker of one analyzer. It is safe for concurrent use.
 // Callers must pass times of one clock; slightly out of order is allowed.
@@ -118,7 +101,7 @@ func (b *Breaker) NextProbe() time.Time {
 
 // Success records a successful send. It has no effect while the breaker is open:
 // the send began before the breaker opened.
-func (b *Breaker) Success(now time.Time) (Transition, bool) {
+func (b *Breaker) Success(now time.Time) Transition {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch b.State() {
@@ -127,15 +110,15 @@ func (b *Breaker) Success(now time.Time) (Transition, bool) {
 		b.recent.add(now, false)
 	case HalfOpen:
 		if b.halfOpenSuccesses++; b.halfOpenSuccesses >= b.config.HalfOpenRequests {
-			return b.closeCircuit(now, HalfOpenSuccess), true
+			return b.closeCircuit(now)
 		}
 	}
-	return Transition{}, false
+	return Transition{}
 }
 
 // Failure records a failed send. It has no effect while the breaker is open: the
 // send began before the breaker opened.
-func (b *Breaker) Failure(now time.Time) (Transition, bool) {
+func (b *Breaker) Failure(now time.Time) Transition {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch b.State() {
@@ -144,26 +127,26 @@ func (b *Breaker) Failure(now time.Time) (Transition, bool) {
 		b.recent.add(now, true)
 		return b.evaluate(now)
 	case HalfOpen:
-		return b.open(now, HalfOpenFailure), true
+		return b.open(now)
 	}
-	return Transition{}, false
+	return Transition{}
 }
 
 // ProbeSucceeded records a successful probe. An open breaker becomes half-open,
 // unless now is before NextProbe.
-func (b *Breaker) ProbeSucceeded(now time.Time) (Transition, bool) {
+func (b *Breaker) ProbeSucceeded(now time.Time) Transition {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.failedProbes = 0
 	if b.State() != Open || now.Before(b.nextProbe) {
-		return Transition{}, false
+		return Transition{}
 	}
-	return b.halfOpen(), true
+	return b.halfOpen()
 }
 
 // ProbeFailed records a failed probe. While the breaker is open, the interval
 // until NextProbe doubles, unless now is before NextProbe.
-func (b *Breaker) ProbeFailed(now time.Time) (Transition, bool) {
+func (b *Breaker) ProbeFailed(now time.Time) Transition {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch b.State() {
@@ -171,13 +154,13 @@ func (b *Breaker) ProbeFailed(now time.Time) (Transition, bool) {
 		b.failedProbes++
 		return b.evaluate(now)
 	case HalfOpen:
-		return b.open(now, HalfOpenFailure), true
+		return b.open(now)
 	}
 	if !now.Before(b.nextProbe) {
 		b.probeInterval = min(2*b.probeInterval, b.config.MaxProbeInterval)
 		b.nextProbe = now.Add(b.withJitter(b.probeInterval))
 	}
-	return Transition{}, false
+	return Transition{}
 }
 
 // soonDelay is the delay of a probe that ProbeSoon schedules.
@@ -198,31 +181,31 @@ func (b *Breaker) ProbeSoon(now time.Time) bool {
 
 // Trip opens the breaker unless it is open, for an analyzer whose first probe
 // failed, or that must not get packets.
-func (b *Breaker) Trip(now time.Time) (Transition, bool) {
+func (b *Breaker) Trip(now time.Time) Transition {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.State() == Open {
-		return Transition{}, false
+		return Transition{}
 	}
-	return b.open(now, Tripped), true
+	return b.open(now)
 }
 
 // evaluate opens a closed breaker if a threshold is reached.
-func (b *Breaker) evaluate(now time.Time) (Transition, bool) {
+func (b *Breaker) evaluate(now time.Time) Transition {
 	if b.failedSends+b.failedProbes >= b.config.MaxFailures {
-		return b.open(now, ConsecutiveFailures), true
+		return b.open(now)
 	}
 	recent := b.recent.within(now)
 	if recent.sends >= b.config.RatioMinSends && float64(recent.failed) >= b.config.FailureRatio*float64(recent.sends) {
-		return b.open(now, FailureRatio), true
+		return b.open(now)
 	}
-	return Transition{}, false
+	return Transition{}
 }
 
 // open opens the breaker. From closed, the cooldown doubles, unless the breaker was
 // closed for longer than CooldownReset. From half-open, the interval is bounded by
 // MaxProbeInterval as after a failed probe, so that a recovery is detected soon.
-func (b *Breaker) open(now time.Time, cause Cause) Transition {
+func (b *Breaker) open(now time.Time) Transition {
 	if b.Closed() {
 		if now.Sub(b.closedAt) > b.config.CooldownReset {
 			b.cooldown = 0
@@ -234,29 +217,24 @@ func (b *Breaker) open(now time.Time, cause Cause) Transition {
 	}
 	b.probeInterval = b.openInterval
 	b.nextProbe = now.Add(b.withJitter(b.probeInterval))
-	return b.setState(Open, cause)
+	return b.setState(Open)
 }
 
 func (b *Breaker) halfOpen() Transition {
 	b.halfOpenSuccesses = 0
-	return b.setState(HalfOpen, ProbeAnswered)
+	return b.setState(HalfOpen)
 }
 
-func (b *Breaker) closeCircuit(now time.Time, cause Cause) Transition {
+func (b *Breaker) closeCircuit(now time.Time) Transition {
 	b.closedAt = now
 	b.forcedUntil = time.Time{}
 	b.failedSends, b.failedProbes = 0, 0
 	b.recent.clear()
-	return b.setState(Closed, cause)
+	return b.setState(Closed)
 }
 
-func (b *Breaker) setState(to State, cause Cause) Transition {
-	transition := Transition{From: b.State(), To: to, Cause: cause}
-	if to == Open {
-		transition.NextProbe = b.nextProbe
-	}
-	b.state.Store(int32(to))
-	return transition
+func (b *Breaker) setState(to State) Transition {
+	return Transition{State(b.state.Swap(int32(to))), to}
 }
 
 // withJitter returns the interval, changed by up to 20 % in either direction.

@@ -12,25 +12,22 @@ func (b *Breaker) Configure(c Config) {
 }
 
 // Reset closes the breaker, whatever its state, and forgets earlier failures.
-func (b *Breaker) Reset(now time.Time) (Transition, bool) {
+func (b *Breaker) Reset(now time.Time) Transition {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	changed := !b.Closed()
 	b.cooldown = 0
-	transition := b.closeCircuit(now, Reset)
-	return transition, changed
+	return b.closeCircuit(now)
 }
 
 // ForceOpen opens the breaker until a time: no probe closes it before. From then on it is
 // probed as after any other failure. The last call counts.
-func (b *Breaker) ForceOpen(now, until time.Time) (Transition, bool) {
+func (b *Breaker) ForceOpen(until time.Time) Transition {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	changed := b.State() != Open
 	b.forcedUntil, b.nextProbe = until, until
 	b.openInterval = b.config.InitialCooldown
 	b.probeInterval = b.openInterval
-	return b.setState(Open, Forced), changed
+	return b.setState(Open)
 }
 
 // Status describes the state of a breaker.

@@ -11,9 +11,8 @@ func TestReset(t *testing.T) {
 		b := steady(DefaultConfig())
 		now := play(t, b, start, script)
 		was := b.State()
-		transition, changed := b.Reset(now)
-		if changed != (was != Closed) || !b.Closed() || changed && (transition.From != was || transition.To != Closed) {
-			t.Errorf("%q: %+v, %v", script, transition, changed)
+		if got := b.Reset(now); got != (Transition{was, Closed}) || !b.Closed() {
+			t.Errorf("%q: %+v", script, got)
 		}
 		play(t, b, now, "f f f f") // one less than opens it
 		now = play(t, b, now, "f >open")
@@ -31,8 +30,8 @@ func TestForceOpen(t *testing.T) {
 		now := play(t, b, start, script)
 		until := now.Add(time.Hour)
 		was := b.State()
-		if transition, changed := b.ForceOpen(now, until); changed != (was != Open) || b.State() != Open || !transition.NextProbe.Equal(until) {
-			t.Errorf("%q: %+v, %v", script, transition, changed)
+		if got := b.ForceOpen(until); got != (Transition{was, Open}) || b.State() != Open || !b.NextProbe().Equal(until) {
+			t.Errorf("%q: %+v, the next probe is at %v", script, got, b.NextProbe())
 		}
 		now = play(t, b, now, "p q s f +10m p q")
 		if b.ProbeSoon(now) || !b.NextProbe().Equal(until) || !b.Status(now).ForcedUntil.Equal(until) {
@@ -45,8 +44,8 @@ func TestForceOpen(t *testing.T) {
 		play(t, b, now, "p >half_open s s s >closed")
 	}
 	b := steady(DefaultConfig())
-	b.ForceOpen(start, start.Add(time.Hour))
-	b.ForceOpen(start, start.Add(time.Second))
+	b.ForceOpen(start.Add(time.Hour))
+	b.ForceOpen(start.Add(time.Second))
 	play(t, b, start.Add(time.Second), "p >half_open")
 }
 

@@ -126,7 +126,7 @@ func TestAgainstModel(t *testing.T) {
 		c.HalfOpenRequests = rapid.IntRange(1, 4).Draw(t, "half-open requests")
 		c.MaxCooldown, c.MaxProbeInterval, c.CooldownReset = 20*time.Second, 5*time.Second, time.Minute
 		b, m, now := steady(c), &model{config: c}, start
-		calls := map[string]func(time.Time) (Transition, bool){
+		calls := map[string]func(time.Time) Transition{
 			"success": b.Success, "failure": b.Failure, "trip": b.Trip,
 			"probe succeeded": b.ProbeSucceeded, "probe failed": b.ProbeFailed,
 		}
@@ -144,9 +144,9 @@ func TestAgainstModel(t *testing.T) {
 			kind := rapid.SampledFrom(kinds).Draw(t, "call")
 			before := m.state
 			m.report(kind, now)
-			transition, changed := calls[kind](now)
-			if changed != (before != m.state) || changed && (transition.From != before || transition.To != m.state) {
-				t.Fatalf("%s: %+v, %v; the model went from %s to %s", kind, transition, changed, before, m.state)
+			transition, want := calls[kind](now), Transition{before, m.state}
+			if transition.Changed() != want.Changed() || want.Changed() && transition != want {
+				t.Fatalf("%s: %+v, want %+v", kind, transition, want)
 			}
 			if b.State() != m.state {
 				t.Fatalf("%s: %s, want %s", kind, b.State(), m.state)

@@ -26,10 +26,10 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// fixture is a folder of certificates, and a store.
+// fixture is a directory of certificates, and a store.
 type fixture struct {
 	*testing.T
-	folder   string
+	dir      string
 	ca       *certificatetest.Authority
 	watcher  *filewatch.Watcher
 	store    *Store
@@ -40,7 +40,7 @@ var soon = time.Now().Add(time.Hour).Truncate(time.Second)
 
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
-	f := &fixture{T: t, folder: t.TempDir(), registry: prometheus.NewRegistry()}
+	f := &fixture{T: t, dir: t.TempDir(), registry: prometheus.NewRegistry()}
 	f.ca = f.authority("ca")
 	var errs [2]error
 	f.watcher, errs[0] = filewatch.New(slog.New(slog.DiscardHandler), f.registry)
@@ -56,7 +56,7 @@ func (f *fixture) must(err error) {
 	}
 }
 
-func (f *fixture) at(name string) string { return filepath.Join(f.folder, name) }
+func (f *fixture) at(name string) string { return filepath.Join(f.dir, name) }
 
 func (f *fixture) write(name string, content []byte) string {
 	f.Helper()
@@ -78,7 +78,7 @@ func (f *fixture) issue(name string, until time.Time) certificatetest.Pair {
 	f.Helper()
 	pair, err := f.ca.Issue(name, until)
 	f.must(err)
-	_, _, err = pair.Write(f.folder, name)
+	_, _, err = pair.Write(f.dir, name)
 	f.must(err)
 	return pair
 }
@@ -274,7 +274,7 @@ func TestWrongFiles(t *testing.T) {
 		"client CA alone": {Config{ClientCA: f.at("ca.pem")}, "ADMIN_TLS_CLIENT_CA is"},
 		"missing":         {Config{Cert: f.at("x"), Key: f.at("server.key")}, `ADMIN_TLS_CERT is "` + f.at("x") + `": it cannot be read`},
 		"missing key":     {Config{Cert: f.at("server.crt"), Key: f.at("x")}, "ADMIN_TLS_KEY is"},
-		"folder":          {Config{Cert: f.folder, Key: f.at("server.key")}, "a folder"},
+		"directory":       {Config{Cert: f.dir, Key: f.at("server.key")}, "a directory"},
 		"text":            {Config{Cert: f.at("text"), Key: f.at("server.key")}, "it must be a certificate in PEM"},
 		"text as key":     {Config{Cert: f.at("server.crt"), Key: f.at("text")}, "it must be a private key in PEM"},
 		"other key":       {Config{Cert: f.at("server.crt"), Key: f.at("other.key")}, "and ADMIN_TLS_KEY its key"},

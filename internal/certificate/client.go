@@ -65,7 +65,7 @@ func clientMaterial(use Use, sources []filewatch.Source, contents [][]byte) (*ma
 func (c *Client) TLS(host string) *tls.Config {
 	config := &tls.Config{MinVersion: tls.VersionTLS12}
 	if c.load != nil {
-		config = c.load.file.Value().config.Clone()
+		config = c.load.Value().config.Clone()
 	}
 	if config.ServerName = host; c.serverName != "" {
 		config.ServerName = c.serverName

@@ -65,7 +65,7 @@ func (l *Listener) TLS() *tls.Config {
 	}
 }
 
-func (l *Listener) handshake() *tls.Config { return l.current.Load().load.file.Value().config }
+func (l *Listener) handshake() *tls.Config { return l.current.Load().load.Value().config }
 
 // ClientCAs returns the CAs of client certificates that are in use now, or nil.
 func (l *Listener) ClientCAs() *x509.CertPool { return l.handshake().ClientCAs }

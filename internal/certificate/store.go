@@ -31,10 +31,7 @@ type Store struct {
 }
 
 // load is the material of one configuration.
-type load struct {
-	use  Use
-	file *filewatch.File[*material]
-}
+type load = filewatch.File[*material]
 
 // material is what the files of one configuration hold.
 type material struct {
@@ -71,7 +68,7 @@ func (s *Store) expiries() expiries {
 	defer s.mu.Unlock()
 	first := make(expiries)
 	for _, l := range s.loads {
-		for use, at := range l.file.Value().expiries {
+		for use, at := range l.Value().expiries {
 			if before, known := first[use]; !known || at.Before(before) {
 				first[use] = at
 			}
@@ -82,11 +79,10 @@ func (s *Store) expiries() expiries {
 
 // add watches files and returns what they hold.
 func (s *Store) add(use Use, sources []filewatch.Source, parse func(contents [][]byte) (*material, error)) (*load, error) {
-	file, err := filewatch.Watch(s.watcher, string(use)+"_certificate", sources, parse)
+	l, err := filewatch.Watch(s.watcher, string(use)+"_certificate", sources, parse)
 	if err != nil {
 		return nil, err
 	}
-	l := &load{use, file}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.loads = append(s.loads, l)
@@ -94,7 +90,7 @@ func (s *Store) add(use Use, sources []filewatch.Source, parse func(contents [][
 }
 
 func (s *Store) remove(l *load) {
-	l.file.Close()
+	l.Close()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.loads = slices.DeleteFunc(s.loads, func(other *load) bool { return other == l })

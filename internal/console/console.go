@@ -20,8 +20,8 @@ import (
 //go:embed page
 var files embed.FS
 
-// Folder is the path of all files but the page itself, which is at "/".
-const Folder = "/console/"
+// Dir is the path of all files but the page itself, which is at "/".
+const Dir = "/console/"
 
 // contentSecurityPolicy lets the page load from this server only.
 const contentSecurityPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; " +
@@ -71,10 +71,10 @@ func load(demo bool) (map[string]*file, error) {
 		page = bytes.Replace(page, []byte("<html "), []byte("<html data-demo "), 1)
 	}
 	return map[string]*file{
-		"/":                    newFile(".html", page),
-		Folder + "console.css": newFile(".css", style),
-		Folder + "console.js":  newFile(".js", script),
-		Folder + "runbook.md":  newFile(".md", []byte(docs.Runbook)),
+		"/":                 newFile(".html", page),
+		Dir + "console.css": newFile(".css", style),
+		Dir + "console.js":  newFile(".js", script),
+		Dir + "runbook.md":  newFile(".md", []byte(docs.Runbook)),
 	}, nil
 }
 

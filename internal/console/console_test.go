@@ -97,7 +97,7 @@ var (
 // The page names all files and no missing file; no file names another host.
 func TestReferences(t *testing.T) {
 	files := loaded(t, false)
-	named := map[string]bool{"/": true, Folder + "runbook.md": true}
+	named := map[string]bool{"/": true, Dir + "runbook.md": true}
 	for _, found := range reference.FindAllStringSubmatch(string(files["/"].plain), -1) {
 		named[found[1]] = true
 	}
@@ -119,7 +119,7 @@ func TestReferences(t *testing.T) {
 
 // The script has each module once, after the modules that it imports.
 func TestScript(t *testing.T) {
-	script := loaded(t, false)[Folder+"console.js"]
+	script := loaded(t, false)[Dir+"console.js"]
 	if size := len(script.gzipped()); size > maxScriptBytes {
 		t.Errorf("the script has %d bytes, compressed: more than %d", size, maxScriptBytes)
 	} else {

@@ -53,7 +53,6 @@ type Code string
 
 // The codes of errors.
 const (
-	Malformed       Code = "malformed"
 	InvalidSetting  Code = "invalid_setting"
 	NotFound        Code = "not_found"
 	Conflict        Code = "conflict"

@@ -14,7 +14,7 @@ import (
 // TypeError reports a file of the wrong type.
 type TypeError struct {
 	Path string
-	Want string // "a regular file" or "a folder"
+	Want string // "a regular file" or "a directory"
 	Is   fs.FileMode
 }
 
@@ -27,7 +27,7 @@ func nameOf(mode fs.FileMode) string {
 	case mode.IsRegular():
 		return "a regular file"
 	case mode.IsDir():
-		return "a folder"
+		return "a directory"
 	case mode&fs.ModeSymlink != 0:
 		return "a symbolic link"
 	case mode&fs.ModeNamedPipe != 0:
@@ -140,7 +140,7 @@ func CheckDir(path string) error {
 		return err
 	}
 	if !info.IsDir() {
-		return &TypeError{Path: path, Want: "a folder", Is: info.Mode()}
+		return &TypeError{Path: path, Want: "a directory", Is: info.Mode()}
 	}
 	return nil
 }
@@ -155,7 +155,7 @@ func CheckWritable(path string) error {
 	case err != nil:
 		return err
 	case !info.IsDir():
-		return &TypeError{Path: path, Want: "a folder", Is: info.Mode()}
+		return &TypeError{Path: path, Want: "a directory", Is: info.Mode()}
 	}
 	if err := access(path); err != nil {
 		return fmt.Errorf("%s cannot be written: %w", path, err)

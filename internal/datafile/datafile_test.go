@@ -11,9 +11,9 @@ import (
 	"testing"
 )
 
-// newFolder returns a folder with a regular file named "file" and with one file of each other
+// newDir returns a directory with a regular file named "file" and with one file of each other
 // type, and the description of the type by name.
-func newFolder(t *testing.T) (dir string, others map[string]string) {
+func newDir(t *testing.T) (dir string, others map[string]string) {
 	t.Helper()
 	dir = t.TempDir()
 	at := func(name string) string { return filepath.Join(dir, name) }
@@ -24,8 +24,8 @@ func newFolder(t *testing.T) (dir string, others map[string]string) {
 		}
 	}
 	must(os.WriteFile(at("file"), []byte("content"), 0o600))
-	must(os.Mkdir(at("folder"), 0o700))
-	others = map[string]string{"folder": "a folder"}
+	must(os.Mkdir(at("directory"), 0o700))
+	others = map[string]string{"directory": "a directory"}
 	if runtime.GOOS != "windows" {
 		must(os.Symlink(at("file"), at("link")))
 		must(os.Symlink(at("nothing"), at("dangling")))
@@ -36,7 +36,7 @@ func newFolder(t *testing.T) (dir string, others map[string]string) {
 }
 
 func TestOnlyRegularFilesAreOpened(t *testing.T) {
-	dir, others := newFolder(t)
+	dir, others := newDir(t)
 	at := func(name string) string { return filepath.Join(dir, name) }
 	for name, is := range others {
 		for _, flag := range []int{os.O_RDONLY, os.O_WRONLY, os.O_RDWR | os.O_CREATE, os.O_WRONLY | os.O_APPEND} {
@@ -62,7 +62,7 @@ func TestOnlyRegularFilesAreOpened(t *testing.T) {
 			t.Fatal(err)
 		}
 		info, err := f.Stat()
-		if err != nil || !IsAt(info, at(name)) || IsAt(info, at("folder")) {
+		if err != nil || !IsAt(info, at(name)) || IsAt(info, at("directory")) {
 			t.Errorf("IsAt does not recognise %s, %v", name, err)
 		}
 		f.Close()
@@ -72,7 +72,7 @@ func TestOnlyRegularFilesAreOpened(t *testing.T) {
 	}
 }
 
-func TestFolders(t *testing.T) {
+func TestDirs(t *testing.T) {
 	dir := t.TempDir()
 	if runtime.GOOS != "windows" {
 		if err := os.Symlink(dir, dir+"-link"); err != nil {
@@ -90,7 +90,7 @@ func TestFolders(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := MakeDir(file, 0o700); err == nil || !strings.Contains(err.Error(), "must be a folder, and is a regular file") {
+	if err := MakeDir(file, 0o700); err == nil || !strings.Contains(err.Error(), "must be a directory, and is a regular file") {
 		t.Errorf("a file: %v", err)
 	}
 	for range 2 {
@@ -124,8 +124,8 @@ func TestReadFollowing(t *testing.T) {
 			t.Errorf("%s is larger than allowed: %q, %v", name, content, err)
 		}
 	}
-	if _, err := ReadFollowing(dir, 7); err == nil || !strings.Contains(err.Error(), "a folder") {
-		t.Errorf("a folder: %v", err)
+	if _, err := ReadFollowing(dir, 7); err == nil || !strings.Contains(err.Error(), "a directory") {
+		t.Errorf("a directory: %v", err)
 	}
 	if _, err := ReadFollowing(at("absent"), 7); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("an absent file: %v", err)

@@ -35,8 +35,8 @@ type Config struct {
 	Durable bool
 }
 
-// Folder is the name of the store's directory in a distributor's data directory.
-const Folder = "dead-letter"
+// Dir is the name of the store's directory in a distributor's data directory.
+const Dir = "dead-letter"
 
 // DefaultConfig returns limits of 1 GiB in total.
 func DefaultConfig(dir string) Config {

@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// Pipes, folders and links are neither listed nor exported nor written to, and a
+// Pipes, directories and links are neither listed nor exported nor written to, and a
 // file that is far too large is not read.
 func TestForeignFiles(t *testing.T) {
 	dir := t.TempDir()

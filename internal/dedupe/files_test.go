@@ -110,7 +110,7 @@ func TestUnreadableFile(t *testing.T) {
 		now := start.Add(2 * time.Second)
 		w, text := logged(t, config, now)
 		if got := text.String(); strings.Count(got, "level=WARN") != 1 || strings.Count(got, "\n") != 1 ||
-			!strings.Contains(got, unreadable) || !strings.Contains(got, "is a folder") {
+			!strings.Contains(got, unreadable) || !strings.Contains(got, "is a directory") {
 			t.Errorf("logged is %s", got)
 		}
 		accept(t, w, numbered(2), now)

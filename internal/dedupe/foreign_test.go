@@ -73,7 +73,7 @@ func TestDirIsNoDirectory(t *testing.T) {
 			accept(t, w, numbered(n), start)
 			w.Close()
 		}
-		if _, err := os.Lstat(dir + ".unreadable"); err != nil || strings.Count(log.String(), "must be a folder, and is "+name) != 1 {
+		if _, err := os.Lstat(dir + ".unreadable"); err != nil || strings.Count(log.String(), "must be a directory, and is "+name) != 1 {
 			t.Errorf("%s: %v, logged %s", name, err, &log)
 		}
 	}

@@ -51,7 +51,7 @@ func TestUnusableKey(t *testing.T) {
 		"empty":      func(path string) error { return os.Truncate(path, 0) },
 		"long":       func(path string) error { return os.WriteFile(path, make([]byte, 33), 0o600) },
 		"another":    func(path string) error { return os.WriteFile(path, make([]byte, 32), 0o600) },
-		"folder":     func(path string) error { return errors.Join(os.Remove(path), os.Mkdir(path, 0o700)) },
+		"directory":  func(path string) error { return errors.Join(os.Remove(path), os.Mkdir(path, 0o700)) },
 		"FIFO":       func(path string) error { return errors.Join(os.Remove(path), makeFIFO(path)) },
 		"link":       func(path string) error { return errors.Join(os.Rename(path, outside), os.Symlink(outside, path)) },
 		"dead link":  func(path string) error { return errors.Join(os.Remove(path), os.Symlink(outside+"2", path)) },

@@ -23,7 +23,7 @@ type brittle struct {
 
 func openBrittle(t *testing.T, config Config) *brittle {
 	t.Helper()
-	config.Dir = t.TempDir() + "/folder"
+	config.Dir = t.TempDir() + "/directory"
 	w, text := logged(t, config, time.Now())
 	b := &brittle{t, w, text}
 	b.pass(time.Second)

@@ -22,10 +22,10 @@ import (
 // takes 100 packets a second.
 const fleetDelay = 80 * time.Millisecond
 
-// wave is a load that grows tenfold and falls, again and again.
-type wave struct{ low, high, period time.Duration }
+// loadCycle is a load that grows tenfold and falls, again and again.
+type loadCycle struct{ low, high, period time.Duration }
 
-var surges = wave{low: 6 * time.Second, high: 18 * time.Second, period: 45 * time.Second}
+var surges = loadCycle{low: 6 * time.Second, high: 18 * time.Second, period: 45 * time.Second}
 
 // fleetSettings are those of a distributor with a fleet, which is impatient.
 func fleetSettings(first distributor.Target) control.Config {
@@ -37,7 +37,7 @@ func fleetSettings(first distributor.Target) control.Config {
 }
 
 // runAutoscale runs the demo of a number of analyzers that follows the load.
-func runAutoscale(ctx context.Context, config Config, load wave, screen Screen, logger *slog.Logger) error {
+func runAutoscale(ctx context.Context, config Config, load loadCycle, screen Screen, logger *slog.Logger) error {
 	fleet := newFleet(fleetDelay, logger)
 	defer fleet.stop()
 	first, err := fleet.start()
@@ -73,7 +73,7 @@ func printFleetHeader(out io.Writer, d *system, config Config) {
 // concurrently.
 type surgeLoad struct {
 	config Config
-	load   wave
+	load   loadCycle
 	target string
 	logger *slog.Logger
 
@@ -81,7 +81,7 @@ type surgeLoad struct {
 	emitters []*emitter.Emitter
 }
 
-func newSurgeLoad(config Config, load wave, target string, logger *slog.Logger) *surgeLoad {
+func newSurgeLoad(config Config, load loadCycle, target string, logger *slog.Logger) *surgeLoad {
 	return &surgeLoad{config: config, load: load, target: target, logger: logger}
 }
 

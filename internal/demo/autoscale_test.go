@@ -21,7 +21,7 @@ func TestAutoscale(t *testing.T) {
 	config.Rate = 200 // of which a tenth is little for one analyzer, also on a slow machine
 	ctx, cancel := context.WithCancel(t.Context())
 	out := interruptingWriter{interrupt: cancel, at: regexp.MustCompile(`analyzer-2 drained: packets held`)}
-	load := wave{low: 500 * time.Millisecond, high: 8 * time.Second, period: time.Hour}
+	load := loadCycle{low: 500 * time.Millisecond, high: 8 * time.Second, period: time.Hour}
 	if err := runAutoscale(ctx, config, load, Screen{Out: &out}, slog.New(slog.DiscardHandler)); err != nil {
 		t.Fatalf("%v\n%s", err, out.String())
 	}
@@ -60,7 +60,7 @@ func TestFleet(t *testing.T) {
 	config := DefaultConfig()
 	config.Rate, config.Duration = 2000, 0
 	ctx, end := context.WithCancel(t.Context())
-	sending := newSurgeLoad(config, wave{low: time.Hour}, "http://"+d.Addr()+"/ingest", logger)
+	sending := newSurgeLoad(config, loadCycle{low: time.Hour}, "http://"+d.Addr()+"/ingest", logger)
 	done := make(chan error)
 	go func() { done <- sending.run(ctx) }()
 	for _, n := range []int{4, 4, 2, 3, 1} {

@@ -18,17 +18,17 @@ type child struct {
 	log     string
 }
 
-// startChild starts a process whose output goes to a file of the folder. It gets none of
+// startChild starts a process whose output goes to a file of the directory. It gets none of
 // this process's environment, which may have settings of another distributor.
-func startChild(name, folder string, environment []string, program string, arguments ...string) (*child, error) {
-	c := &child{name: name, log: filepath.Join(folder, name+".log"), ended: make(chan struct{})}
+func startChild(name, dir string, environment []string, program string, arguments ...string) (*child, error) {
+	c := &child{name: name, log: filepath.Join(dir, name+".log"), ended: make(chan struct{})}
 	log, err := os.OpenFile(c.log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = log.Close() }() // the child has its own
 	c.command = exec.Command(program, arguments...)
-	c.command.Env, c.command.Dir = append([]string{}, environment...), folder
+	c.command.Env, c.command.Dir = append([]string{}, environment...), dir
 	c.command.Stdout, c.command.Stderr = log, log
 	c.command.SysProcAttr = detached()
 	if err := c.command.Start(); err != nil {

@@ -46,14 +46,14 @@ func runCluster(ctx context.Context, config Config, screen Screen, logger *slog.
 	}
 	interrupted, end := withInterrupt(ctx)
 	defer end() // after the rest: further interrupts keep nothing from being removed
-	folder, err := os.MkdirTemp("", "logstreamer-demo-")
+	dir, err := os.MkdirTemp("", "logstreamer-demo-")
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	c := &cluster{config: config, view: newView(screen)}
 	defer func() { c.stop(err != nil) }()
-	if err := c.start(ctx, program, folder, logger); err != nil {
+	if err := c.start(ctx, program, dir, logger); err != nil {
 		return err
 	}
 	c.printHeader(ctx)
@@ -84,7 +84,7 @@ func withInterrupt(ctx context.Context) (context.Context, func()) {
 	}
 }
 
-func (c *cluster) start(ctx context.Context, program, folder string, logger *slog.Logger) (err error) {
+func (c *cluster) start(ctx context.Context, program, dir string, logger *slog.Logger) (err error) {
 	names := make([]string, clusterEmitters)
 	for i := range names {
 		names[i] = fmt.Sprintf("emitter-%d", i+1)
@@ -93,10 +93,10 @@ func (c *cluster) start(ctx context.Context, program, folder string, logger *slo
 	if c.analyzers, err = startAnalyzers(logger, c.note); err != nil {
 		return err
 	}
-	if c.nats, err = startNATS(ctx, program, folder); err != nil {
+	if c.nats, err = startNATS(ctx, program, dir); err != nil {
 		return err
 	}
-	if err := c.startDistributors(ctx, folder); err != nil {
+	if err := c.startDistributors(ctx, dir); err != nil {
 		return err
 	}
 	var targets []string
@@ -125,7 +125,7 @@ func (c *cluster) note(info packet.Info, body []byte) {
 
 // startDistributors starts them together, the first one before the others: it makes the
 // streams.
-func (c *cluster) startDistributors(ctx context.Context, folder string) error {
+func (c *cluster) startDistributors(ctx context.Context, dir string) error {
 	own, err := os.Executable()
 	if err != nil {
 		return err
@@ -136,7 +136,7 @@ func (c *cluster) startDistributors(ctx context.Context, folder string) error {
 		"ANALYZERS=" + distributor.Targets(c.analyzers.targets()).String(),
 	}
 	for i := range c.config.Cluster {
-		d, err := newClusterDistributor(i+1, own, folder, environment)
+		d, err := newClusterDistributor(i+1, own, dir, environment)
 		if err != nil {
 			return err
 		}

@@ -13,7 +13,7 @@ import (
 // directory when it is started again.
 type clusterDistributor struct {
 	name        string
-	folder      string
+	dir         string
 	program     string
 	port, admin int
 	environment []string
@@ -36,19 +36,19 @@ type clusterTerms struct {
 
 type packetTerm struct{ Packets, Messages int64 }
 
-func newClusterDistributor(number int, program, folder string, environment []string) (*clusterDistributor, error) {
+func newClusterDistributor(number int, program, dir string, environment []string) (*clusterDistributor, error) {
 	free, err := freePorts(3)
 	if err != nil {
 		return nil, err
 	}
 	d := &clusterDistributor{name: fmt.Sprintf("distributor-%d", number), program: program, port: free[0], admin: free[2]}
-	d.folder = filepath.Join(folder, d.name)
+	d.dir = filepath.Join(dir, d.name)
 	loopback := "127.0.0.1:"
 	d.environment = append([]string{
 		"LISTEN_ADDR=127.0.0.1", "PORT=" + strconv.Itoa(d.port), "METRICS_ADDR=" + loopback + strconv.Itoa(free[1]), "ADMIN_ADDR=" + loopback + strconv.Itoa(d.admin),
-		"DATA_DIR=" + filepath.Join(d.folder, "data"), "HEALTH_CHECK_INTERVAL_SEC=1", "SLOW_START_SEC=1", "DRAIN_SEC=0",
+		"DATA_DIR=" + filepath.Join(d.dir, "data"), "HEALTH_CHECK_INTERVAL_SEC=1", "SLOW_START_SEC=1", "DRAIN_SEC=0",
 	}, environment...)
-	return d, os.MkdirAll(d.folder, 0o700)
+	return d, os.MkdirAll(d.dir, 0o700)
 }
 
 func (d *clusterDistributor) url(path string) string {
@@ -61,7 +61,7 @@ func (d *clusterDistributor) adminURL(path string) string {
 
 // launch starts the process without waiting.
 func (d *clusterDistributor) launch() (err error) {
-	d.process, err = startChild(d.name, d.folder, d.environment, d.program, "distributor")
+	d.process, err = startChild(d.name, d.dir, d.environment, d.program, "distributor")
 	d.isDown = err != nil
 	return err
 }

@@ -32,7 +32,7 @@ type Config struct {
 	// share the streams of a NATS server. KillAfter is then when one of them is killed.
 	Cluster int `env:"CLUSTER" min:"0" max:"9" zero:"one, in this process" help:"distributors that share the streams of a NATS server, each a process of its own, one of which is killed for a while; 0 means one in this process"`
 	// NATSServer is the program of that server.
-	NATSServer string `env:"NATS_SERVER" help:"with -cluster: the nats-server program (default: that in PATH or in Go's folder of programs)"`
+	NATSServer string `env:"NATS_SERVER" help:"with -cluster: the nats-server program (default: that in PATH or in Go's directory of programs)"`
 	// Protocols has senders of other protocols instead of an emitter. Rate and PacketSize are
 	// then of their requests.
 	Protocols bool `env:"PROTOCOLS" help:"senders of OTLP, Loki, Elasticsearch, HEC, Forward and syslog instead of an emitter, and an Elasticsearch and a Loki beside the analyzers; 120 requests a second unless -rate is set"`

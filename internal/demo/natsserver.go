@@ -26,17 +26,17 @@ const (
 	installNATS = "go install github.com/nats-io/nats-server/v2@v" + natsVersion
 )
 
-// findNATS returns the server's program: the given file, or what PATH or Go's folder of
+// findNATS returns the server's program: the given file, or what PATH or Go's directory of
 // programs has.
 func findNATS(file string) (string, error) {
 	if file == "" {
-		folders := append(filepath.SplitList(os.Getenv("GOBIN")), filepath.Join(build.Default.GOPATH, "bin"))
+		dirs := append(filepath.SplitList(os.Getenv("GOBIN")), filepath.Join(build.Default.GOPATH, "bin"))
 		found, err := exec.LookPath("nats-server")
-		for i := 0; err != nil && i < len(folders); i++ {
-			found, err = exec.LookPath(filepath.Join(folders[i], "nats-server"))
+		for i := 0; err != nil && i < len(dirs); i++ {
+			found, err = exec.LookPath(filepath.Join(dirs[i], "nats-server"))
 		}
 		if err != nil {
-			return "", fmt.Errorf("a cluster needs nats-server, which is neither in PATH nor in %s; this installs it:\n\n  %s\n\nor -nats-server names its file", strings.Join(folders, " or "), installNATS)
+			return "", fmt.Errorf("a cluster needs nats-server, which is neither in PATH nor in %s; this installs it:\n\n  %s\n\nor -nats-server names its file", strings.Join(dirs, " or "), installNATS)
 		}
 		file = found
 	}
@@ -52,20 +52,20 @@ func findNATS(file string) (string, error) {
 	return filepath.Abs(file)
 }
 
-// startNATS starts a server whose streams are in the folder.
-func startNATS(ctx context.Context, program, folder string) (*natsServer, error) {
+// startNATS starts a server whose streams are in the directory.
+func startNATS(ctx context.Context, program, dir string) (*natsServer, error) {
 	free, err := freePorts(2)
 	if err != nil {
 		return nil, err
 	}
 	s := &natsServer{port: free[0], monitor: free[1]}
-	configuration := filepath.Join(folder, "nats.conf")
+	configuration := filepath.Join(dir, "nats.conf")
 	text := fmt.Sprintf("server_name: nats-1\nlisten: 127.0.0.1:%d\nhttp: 127.0.0.1:%d\njetstream {store_dir: %q, sync_interval: always}\n",
-		s.port, s.monitor, filepath.ToSlash(filepath.Join(folder, "streams")))
+		s.port, s.monitor, filepath.ToSlash(filepath.Join(dir, "streams")))
 	if err := os.WriteFile(configuration, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
-	if s.child, err = startChild("nats-server", folder, nil, program, "-c", configuration); err != nil {
+	if s.child, err = startChild("nats-server", dir, nil, program, "-c", configuration); err != nil {
 		return nil, err
 	}
 	if err := s.await(ctx, func(ctx context.Context) bool { return get(ctx, s.monitorURL()+"/healthz", nil) == nil }); err != nil {

@@ -21,7 +21,7 @@ import (
 // system is the demo's distributor with its admin API, which serves the console.
 type system struct {
 	*distributor.Distributor
-	folder     string // of its data
+	dir        string // of its data
 	controller *control.Controller
 	admin      *admin.Server
 	listener   net.Listener
@@ -46,10 +46,10 @@ func settings(targets []distributor.Target) control.Config {
 // startSystem starts a distributor; demo and actuator may be nil.
 func startSystem(ctx context.Context, settings control.Config, demo admin.Demo, actuator autoscale.Actuator, logger *slog.Logger) (s *system, err error) {
 	s = new(system)
-	if s.folder, err = os.MkdirTemp("", "logstreamer-demo-"); err != nil {
+	if s.dir, err = os.MkdirTemp("", "logstreamer-demo-"); err != nil {
 		return nil, err
 	}
-	settings.Distributor.DataDir = s.folder
+	settings.Distributor.DataDir = s.dir
 	if err := s.start(ctx, settings, demo, actuator, logger); err != nil {
 		return nil, errors.Join(err, s.stop(ctx))
 	}
@@ -96,7 +96,7 @@ func (s *system) start(ctx context.Context, settings control.Config, demo admin.
 func (s *system) consoleAddr() string { return s.listener.Addr().String() }
 
 // stop delivers what is queued, also after the end of ctx, and then ends the admin API, which
-// shows that, and removes the folder. It may be called again.
+// shows that, and removes the directory. It may be called again.
 func (s *system) stop(ctx context.Context) (err error) {
 	const timeout, adminTimeout = 15 * time.Second, 2 * time.Second
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
@@ -114,5 +114,5 @@ func (s *system) stop(ctx context.Context) (err error) {
 	case s.listener != nil:
 		err = errors.Join(err, s.listener.Close())
 	}
-	return errors.Join(err, os.RemoveAll(s.folder))
+	return errors.Join(err, os.RemoveAll(s.dir))
 }

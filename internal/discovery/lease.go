@@ -115,13 +115,11 @@ func (l *Leases) Renew(lease Lease) (renewed Lease, ok bool) {
 	return l.withGroupWeightLocked(lease), true
 }
 
-// Remove ends a lease, and reports whether there was one.
-func (l *Leases) Remove(id string) (ended Lease, known bool) {
+// Remove ends a lease, if there is one.
+func (l *Leases) Remove(id string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	ended, known = l.leases[id]
-	l.removeLocked(ended)
-	return ended, known
+	l.removeLocked(l.leases[id])
 }
 
 func (l *Leases) removeLocked(lease Lease) {

@@ -183,7 +183,7 @@ func TestDiskJournalOverRestart(t *testing.T) {
 
 // An unreadable file of the duplicate window does not fail the start and loses no packet; a
 // directory that cannot be created fails the start.
-func TestDedupeFolderCannotBeRead(t *testing.T) {
+func TestDedupeDirCannotBeRead(t *testing.T) {
 	analyzers, targets := threeScripted(t)
 	config := quick(t, targets...)
 	config.Journal = JournalDisk

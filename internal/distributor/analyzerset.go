@@ -27,7 +27,7 @@ func (a running) eligible() bool { return a.target.State == StateReady && a.Heal
 // analyzerSet has the analyzers at one time. It is immutable.
 type analyzerSet struct {
 	present []running // in the order of the configuration
-	leaving []*departingAnalyzer
+	leaving []*leavingAnalyzer
 }
 
 // all returns the present and the leaving analyzers.

@@ -180,7 +180,7 @@ func (c Config) Validate() error {
 		{"MEMORY_LIMIT_BYTES", c.Memory.LimitBytes, c.Memory.LimitBytes >= 3*int64(c.Native.MaxBodyBytes),
 			fmt.Sprintf("at least three times MAX_BODY_BYTES (%d), so that there is capacity for the largest packet while it is read", c.Native.MaxBodyBytes)},
 		{"DISCOVERY_DNS", c.NameServer, c.NameServer == "" || validateAddress(c.NameServer) == nil, "host:port, such as 10.0.0.2:53"},
-		{"DATA_DIR", c.DataDir, c.DataDir != "", "a folder"},
+		{"DATA_DIR", c.DataDir, c.DataDir != "", "a directory"},
 		{"ACK", c.Intake.Ack, c.Intake.Ack != intake.AckStored || c.stores(), "queued or delivered with JOURNAL=memory, which stores nothing"},
 		{"RATE_BURST", c.Rate.Burst, c.Rate.Burst == 0 || c.Rate.Rate > 0, "0 without RATE_LIMIT"},
 		{"RATE_LIMIT_SCOPE", c.Rate.Scope, c.Rate.Scope != ratelimit.ScopeCluster || c.Journal == JournalJetStream,
@@ -297,7 +297,7 @@ func (c Config) disk() disk.Config {
 }
 
 func (c Config) deadLetters() deadletter.Config {
-	letters := deadletter.DefaultConfig(filepath.Join(c.DataDir, deadletter.Folder))
+	letters := deadletter.DefaultConfig(filepath.Join(c.DataDir, deadletter.Dir))
 	letters.Durable = c.stores()
 	letters.LineBytes = max(letters.LineBytes, c.Native.MaxBodyBytes+4<<20) // with the reason
 	return letters

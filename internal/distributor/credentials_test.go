@@ -23,11 +23,11 @@ import (
 	"github.com/logstreamer/logstreamer/internal/certificate/certificatetest"
 )
 
-// pki is a folder with a CA, ca.pem, and the certificates that it issued.
+// pki is a directory with a CA, ca.pem, and the certificates that it issued.
 type pki struct {
 	*testing.T
-	folder string
-	ca     *certificatetest.Authority
+	dir string
+	ca  *certificatetest.Authority
 }
 
 func newPKI(t *testing.T) *pki {
@@ -46,7 +46,7 @@ func (p *pki) must(err error) {
 	}
 }
 
-func (p *pki) at(name string) string { return filepath.Join(p.folder, name) }
+func (p *pki) at(name string) string { return filepath.Join(p.dir, name) }
 
 func (p *pki) write(name, text string) {
 	p.Helper()
@@ -58,7 +58,7 @@ func (p *pki) issue(name string, until time.Time) tls.Certificate {
 	p.Helper()
 	pair, err := p.ca.Issue(name, until)
 	p.must(err)
-	_, _, err = pair.Write(p.folder, name)
+	_, _, err = pair.Write(p.dir, name)
 	p.must(err)
 	both, err := tls.X509KeyPair(pair.Cert, pair.Key)
 	p.must(err)
@@ -161,7 +161,7 @@ func TestTLSOnBothSides(t *testing.T) {
 	}
 }
 
-// use names the files of the folder in a configuration with two analyzers.
+// use names the files of the directory in a configuration with two analyzers.
 func (p *pki) use(c *Config) {
 	c.TLS = certificate.Config{Cert: p.at("server.crt"), Key: p.at("server.key"), ClientCA: p.at("ca.pem")}
 	c.TokensFile = p.at("tokens")
@@ -241,7 +241,7 @@ func TestChangeOfCredentialFiles(t *testing.T) {
 	}
 	before := s.present()
 	p.refusedFiles(s, old)
-	p.must(os.RemoveAll(old.folder))
+	p.must(os.RemoveAll(old.dir))
 	next := s.Config()
 	p.use(&next)
 	commit, err := s.StageCredentials(next.CredentialPaths())

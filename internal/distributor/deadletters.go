@@ -2,16 +2,16 @@ package distributor
 
 import "github.com/logstreamer/logstreamer/internal/deadletter"
 
-// dedupForgettingDLQ stores dead letters, shows them to taps and removes their packets from the
+// deadLetterRecorder stores dead letters, shows them to taps and removes their packets from the
 // duplicate windows, so that the packets can be sent again. A packet of a principal that was read
 // from disk stays in the window, since the journal does not keep the name of the principal.
-type dedupForgettingDLQ struct {
+type deadLetterRecorder struct {
 	store       *deadletter.Store
 	distributor *Distributor
 }
 
 // Add stores dead letters, whose packets it owns; see deadletter.Store.
-func (r dedupForgettingDLQ) Add(entries []deadletter.Entry) (stored []bool) {
+func (r deadLetterRecorder) Add(entries []deadletter.Entry) (stored []bool) {
 	for _, e := range entries {
 		e.Packet.Complete()
 	}

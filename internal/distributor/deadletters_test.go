@@ -23,9 +23,9 @@ func TestUnwrittenDeadLettersWait(t *testing.T) {
 	config := quick(t, Target{ID: "one", URL: a.URL(), Weight: 1})
 	config.Journal = JournalDisk
 	config.Intake.AckTimeout = 50 * time.Millisecond
-	folder := filepath.Join(config.DataDir, deadletter.Folder)
+	dir := filepath.Join(config.DataDir, deadletter.Dir)
 	s := startSystem(t, config)
-	if err := os.WriteFile(folder, nil, 0o600); err != nil {
+	if err := os.WriteFile(dir, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	const many = 50
@@ -42,13 +42,13 @@ func TestUnwrittenDeadLettersWait(t *testing.T) {
 		t.Errorf("a packet that is sent again is answered %d %s", status, body)
 	}
 
-	if err := os.Remove(folder); err != nil {
+	if err := os.Remove(dir); err != nil {
 		t.Fatal(err)
 	}
 	until(t, "all are dead letters", func() bool { return s.Status().DeadLettered.Packets == many })
 	s.wantDeadLetters(t, many)
 	s.stop(t)
-	letters := exported(t, folder)
+	letters := exported(t, dir)
 	for id := 1; id < many; id++ {
 		if got := strings.Count(letters, fmt.Sprintf(`"packet_id":"%d"`, id)); got != 1 {
 			t.Errorf("packet %d is in the dead letters %d times", id, got)
@@ -90,11 +90,11 @@ func (s *system) wantDeadLetters(t *testing.T, packets float64) {
 	}
 }
 
-// exported returns the dead letters in a folder.
-func exported(t *testing.T, folder string) string {
+// exported returns the dead letters in a directory.
+func exported(t *testing.T, dir string) string {
 	t.Helper()
 	var letters bytes.Buffer
-	if err := deadletter.Export(folder, &letters); err != nil {
+	if err := deadletter.Export(dir, &letters); err != nil {
 		t.Fatal(err)
 	}
 	return letters.String()
@@ -107,7 +107,7 @@ func TestUnwrittenDeadLettersAreDelivered(t *testing.T) {
 	config := quick(t, Target{ID: "one", URL: a.URL(), Weight: 1})
 	config.Journal = JournalDisk
 	s := startSystem(t, config)
-	if err := os.WriteFile(filepath.Join(config.DataDir, deadletter.Folder), nil, 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(config.DataDir, deadletter.Dir), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for range 50 {

@@ -104,7 +104,7 @@ func TestDeferredPacketsAreComplete(t *testing.T) {
 	}
 	seen.Close()
 	s.stop(t)
-	letters := exported(t, filepath.Join(config.DataDir, deadletter.Folder))
+	letters := exported(t, filepath.Join(config.DataDir, deadletter.Dir))
 	for text, want := range map[string]int{"unseen": 2, "seen": 1} {
 		if got := strings.Count(letters, written(text)); got != want {
 			t.Errorf("%d dead letters are complete with %s, want %d: %s", got, text, want, letters)

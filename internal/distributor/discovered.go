@@ -164,7 +164,7 @@ func (d *Distributor) replan(limit time.Duration) (change, error) {
 	if err != nil {
 		return c, err
 	}
-	d.startAnalyzers(d.departCtx, c.joining, limit)
+	d.startAnalyzers(d.leaveCtx, c.joining, limit)
 	d.apply(d.Config(), c)
 	return c, nil
 }

@@ -70,9 +70,9 @@ type Distributor struct {
 	upstreamMetrics   *upstream.Metrics
 	deadLetterMetrics *deadletter.Metrics
 	analyzers         atomic.Pointer[analyzerSet]
-	departing         sync.WaitGroup  // of analyzers that leave
-	departCtx         context.Context // ends when the distributor stops
-	stopDeparting     context.CancelFunc
+	leaving           sync.WaitGroup  // of analyzers that leave
+	leaveCtx          context.Context // ends when the distributor stops
+	stopLeaving       context.CancelFunc
 	onRemoved         func(id, url string, proof DrainProof)
 	leavingGroups     map[string]leavingGroup // guarded by configMu
 	discovery         *discovery.Watcher
@@ -131,7 +131,7 @@ func newOn(sockets Sockets, config Config, logger *slog.Logger) (*Distributor, e
 	config = config.WithDefaults()
 	d := &Distributor{logger: logger, registry: prometheus.NewRegistry(), stores: config.stores()}
 	d.config.Store(&config)
-	d.departCtx, d.stopDeparting = context.WithCancel(context.Background())
+	d.leaveCtx, d.stopLeaving = context.WithCancel(context.Background())
 	if err := errors.Join(d.wire(config), d.inherit(sockets), d.listen(config), d.listenInputs(config, sockets)); err != nil {
 		return nil, errors.Join(err, d.release())
 	}
@@ -165,7 +165,7 @@ func (d *Distributor) wire(config Config) (err error) {
 	}
 	d.deadLetters = deadletter.New(config.deadLetters(), d.logger.With("component", "deadletter"), d.deadLetterMetrics)
 	d.router = router.New(router.Dependencies{
-		Journal: d.journal, DeadLetters: dedupForgettingDLQ{d.deadLetters, d}, RetryBudget: &d.retryBudget,
+		Journal: d.journal, DeadLetters: deadLetterRecorder{d.deadLetters, d}, RetryBudget: &d.retryBudget,
 		HandBack: d.JournalStatus().Shared,
 		Record:   config.Explain == ExplainOn,
 		Logger:   d.logger.With("component", "router"),
@@ -222,7 +222,7 @@ func (d *Distributor) wireAnalyzers(config Config) (err error) {
 	d.analyzers.Store(new(analyzerSet))
 	d.leases = discovery.NewLeases()
 	d.discovery = discovery.NewWatcher(discovery.NewResolver(config.NameServer), d.rediscover)
-	d.resolve(d.departCtx, config, 2*time.Second)
+	d.resolve(d.leaveCtx, config, 2*time.Second)
 	c, err := d.plan(config)
 	if err != nil {
 		return err
@@ -297,7 +297,7 @@ func (d *Distributor) Start(ctx context.Context) {
 	d.serveIngest(d.ingestListener, d.released)
 	d.released = nil
 	d.serveInputs()
-	d.discovery.Watch(d.departCtx, d.Config().Targets.groups())
+	d.discovery.Watch(d.leaveCtx, d.Config().Targets.groups())
 	d.logStart()
 }
 
@@ -341,9 +341,9 @@ func (d *Distributor) shutDown(ctx context.Context) {
 	}
 	d.router.Stop()
 	d.starting.Wait()
-	d.stopDeparting()
+	d.stopLeaving()
 	d.discovery.Wait()
-	d.departing.Wait()
+	d.leaving.Wait()
 	d.stopAnalyzers()
 	d.router.Close()
 	d.stopErr = errors.Join(d.stopErr, d.journal.Close())

@@ -144,16 +144,16 @@ func (d *Distributor) proveDrain(a *upstream.Upstream) (DrainProof, error) {
 	return proof, nil
 }
 
-// departingAnalyzer is an analyzer that is no longer part of the configuration and delivers the packets that
+// leavingAnalyzer is an analyzer that is no longer part of the configuration and delivers the packets that
 // it holds.
-type departingAnalyzer struct {
+type leavingAnalyzer struct {
 	running
 	began    time.Time // to leave
 	deadline atomic.Pointer[time.Time]
 }
 
-func newDepartingAnalyzer(a running, timeout time.Duration) *departingAnalyzer {
-	l := &departingAnalyzer{running: a, began: time.Now()}
+func newLeavingAnalyzer(a running, timeout time.Duration) *leavingAnalyzer {
+	l := &leavingAnalyzer{running: a, began: time.Now()}
 	deadline := l.began.Add(timeout)
 	l.deadline.Store(&deadline)
 	return l
@@ -181,15 +181,15 @@ func (d *Distributor) SetDrainDeadline(id string, since, deadline time.Time) err
 // call the Distributor, except for Stop.
 func (d *Distributor) OnRemoved(f func(id, url string, proof DrainProof)) { d.onRemoved = f }
 
-// removeDrained waits until a departing analyzer holds no packet, stops it and removes it. When the distributor stops,
+// removeDrained waits until a leaving analyzer holds no packet, stops it and removes it. When the distributor stops,
 // its packets are rerouted.
-func (d *Distributor) removeDrained(l *departingAnalyzer) {
-	_, _ = d.awaitEmpty(d.departCtx, l.Upstream, func() time.Time { return *l.deadline.Load() })
+func (d *Distributor) removeDrained(l *leavingAnalyzer) {
+	_, _ = d.awaitEmpty(d.leaveCtx, l.Upstream, func() time.Time { return *l.deadline.Load() })
 	l.Stop()
 	proof, _ := d.proveDrain(l.Upstream)
 	d.configMu.Lock()
 	now := d.analyzers.Load()
-	d.analyzers.Store(&analyzerSet{now.present, slices.DeleteFunc(slices.Clone(now.leaving), func(one *departingAnalyzer) bool { return one == l })})
+	d.analyzers.Store(&analyzerSet{now.present, slices.DeleteFunc(slices.Clone(now.leaving), func(one *leavingAnalyzer) bool { return one == l })})
 	d.configMu.Unlock()
 	d.upstreamMetrics.Remove(l.Upstream)
 	d.forgetMetrics(d.router.Forget(l.Upstream)...)

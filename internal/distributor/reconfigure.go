@@ -67,7 +67,7 @@ func (d *Distributor) Reconfigure(ctx context.Context, next Config) error {
 		}
 	}
 	d.apply(next, change)
-	d.discovery.Watch(d.departCtx, next.Targets.groups())
+	d.discovery.Watch(d.leaveCtx, next.Targets.groups())
 	return nil
 }
 
@@ -117,7 +117,7 @@ func requireRestart(current, next Config) error {
 type change struct {
 	present []running // including those that join
 	joining []running
-	leaving []*departingAnalyzer               // analyzers that are no longer present
+	leaving []*leavingAnalyzer                 // analyzers that are no longer present
 	clients map[*clientTLS]*certificate.Client // settings of analyzers that stay
 	files   prepared                           // of the ingest port
 }
@@ -156,7 +156,7 @@ func (d *Distributor) plan(next Config) (c change, err error) {
 		c.present, c.joining = append(c.present, created), append(c.joining, created)
 	}
 	for _, a := range left {
-		c.leaving = append(c.leaving, newDepartingAnalyzer(a, next.DrainTimeout))
+		c.leaving = append(c.leaving, newLeavingAnalyzer(a, next.DrainTimeout))
 	}
 	return c, nil
 }
@@ -216,7 +216,7 @@ func (d *Distributor) apply(next Config, c change) {
 	}
 	for _, l := range c.leaving {
 		d.groupLeaves(l.group)
-		d.departing.Go(func() { d.removeDrained(l) })
+		d.leaving.Go(func() { d.removeDrained(l) })
 	}
 }
 

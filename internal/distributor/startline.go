@@ -8,9 +8,9 @@ import (
 // logStart logs version, addresses, journal and analyzers in one line.
 func (d *Distributor) logStart() {
 	config := d.Config()
-	folder, err := filepath.Abs(config.DataDir)
+	dir, err := filepath.Abs(config.DataDir)
 	if err != nil { // the working directory was removed
-		folder = config.DataDir
+		dir = config.DataDir
 	}
 	weights := make([]any, 0, len(config.Targets))
 	for _, t := range config.Targets {
@@ -20,6 +20,6 @@ func (d *Distributor) logStart() {
 	if status := d.JournalStatus(); status.Shared {
 		stored = append(stored, "survives", status.Survives)
 	}
-	d.logger.Info("distributor serves", append(append([]any{"version", config.Version, "ingest", d.Addr(), "metrics", d.MetricsAddr()}, stored...), "data_dir", folder, slog.Group("analyzers", weights...),
+	d.logger.Info("distributor serves", append(append([]any{"version", config.Version, "ingest", d.Addr(), "metrics", d.MetricsAddr()}, stored...), "data_dir", dir, slog.Group("analyzers", weights...),
 		"healthy_analyzers", d.eligible(), "total_analyzers", len(d.present()))...)
 }

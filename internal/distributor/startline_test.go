@@ -26,7 +26,7 @@ func TestStartLine(t *testing.T) {
 		Ingest    string
 		Metrics   string
 		Journal   string
-		Folder    string `json:"data_dir"`
+		Dir       string `json:"data_dir"`
 		Analyzers map[string]float64
 	}
 	if err := json.Unmarshal([]byte(log.String()), &line); err != nil {
@@ -35,8 +35,8 @@ func TestStartLine(t *testing.T) {
 	if line.Version != "v1.2.3" || line.Journal != "memory" || line.Ingest != d.Addr() || line.Metrics != d.MetricsAddr() {
 		t.Errorf("%+v", line)
 	}
-	if !filepath.IsAbs(line.Folder) || filepath.Base(line.Folder) != "somewhere" {
-		t.Errorf("DATA_DIR %q", line.Folder)
+	if !filepath.IsAbs(line.Dir) || filepath.Base(line.Dir) != "somewhere" {
+		t.Errorf("DATA_DIR %q", line.Dir)
 	}
 	if len(line.Analyzers) != 2 || line.Analyzers["eu"] != 0.75 || line.Analyzers["us.example.com"] != 0.25 {
 		t.Errorf("analyzers %v", line.Analyzers)

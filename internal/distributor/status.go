@@ -106,8 +106,8 @@ func (d *Distributor) sample() ledger {
 	for i, a := range now.present {
 		add(&l.Analyzers[i], a)
 	}
-	for i, departing := range now.leaving {
-		add(&l.Leaving[i], departing.running)
+	for i, leaving := range now.leaving {
+		add(&l.Leaving[i], leaving.running)
 	}
 	known := l.Delivered.Plus(l.DeadLettered).Plus(l.Damaged).Plus(l.Waiting).Plus(l.Queued).Plus(l.InFlight)
 	l.Unaccounted = l.Received.Minus(l.Returned).Minus(known).Messages
@@ -128,8 +128,8 @@ func (d *Distributor) describe(l ledger) Status {
 			l.Analyzers[i].Lease = &lease
 		}
 	}
-	for i, departing := range l.analyzers.leaving {
-		l.Leaving[i].describe(departing.running, now)
+	for i, leaving := range l.analyzers.leaving {
+		l.Leaving[i].describe(leaving.running, now)
 	}
 	l.Rates = *d.watcher.rates.last.Load()
 	l.Oldest = d.oldest()

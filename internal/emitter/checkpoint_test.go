@@ -376,7 +376,7 @@ func TestUnfollowableFilesAreLoggedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAgent(t, "app.log")
 		a.config.File += "," + a.path("*.txt")
-		if err := os.Mkdir(a.path("folder.txt"), 0o700); err != nil {
+		if err := os.Mkdir(a.path("directory.txt"), 0o700); err != nil {
 			t.Fatal(err)
 		}
 		if err := os.WriteFile(a.path("old.txt"), gzipped(t, []byte("x\n")), 0o600); err != nil {

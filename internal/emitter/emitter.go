@@ -158,14 +158,14 @@ func (e *Emitter) produce(producing, sending context.Context) error {
 			return nil
 		}
 		// producing may end late on a busy machine.
-		if due := start.Add(e.pacer.Due(sent)); e.config.Duration > 0 && !due.Before(end) {
+		if due := start.Add(e.pacer.due(sent)); e.config.Duration > 0 && !due.Before(end) {
 			return nil
 		}
 		p := e.acquirePacket()
 		err := e.source.next(producing, p)
 		start = start.Add(p.waited) // the schedule is suspended while the source has no data
 		if e.config.Rate > 0 {
-			p.due = start.Add(e.pacer.Due(sent))
+			p.due = start.Add(e.pacer.due(sent))
 		}
 		e.counters.produced(p)
 		if len(p.body) > 0 {

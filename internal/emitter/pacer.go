@@ -12,8 +12,8 @@ type Pacer struct {
 	Rate float64
 }
 
-// Due returns when the packet after sent others is due, relative to the start.
-func (p Pacer) Due(sent int64) time.Duration {
+// due returns when the packet after sent others is due, relative to the start.
+func (p Pacer) due(sent int64) time.Duration {
 	if p.Rate <= 0 || sent <= 0 {
 		return 0
 	}
@@ -27,5 +27,5 @@ func (p Pacer) Due(sent int64) time.Duration {
 // Pace returns the time until the next packet is due, after sent packets and
 // elapsed since the start; 0 when the packet is due or late.
 func (p Pacer) Pace(elapsed time.Duration, sent int64) time.Duration {
-	return max(0, p.Due(sent)-elapsed)
+	return max(0, p.due(sent)-elapsed)
 }

@@ -47,10 +47,10 @@ func TestPaceMatchesRate(t *testing.T) {
 			if scheduled := p.Rate*elapsed.Seconds() + 1; float64(sent+1) > scheduled+1e-3 {
 				t.Fatalf("packet %d left at %v, ahead of the schedule", sent+1, elapsed)
 			}
-			if next := p.Due(int64(sent)); stall == 0 && next > elapsed {
+			if next := p.due(int64(sent)); stall == 0 && next > elapsed {
 				t.Fatalf("packet %d is due at %v and left at %v", sent+1, next, elapsed)
 			}
-			if p.Due(int64(sent+1)) < p.Due(int64(sent)) {
+			if p.due(int64(sent+1)) < p.due(int64(sent)) {
 				t.Fatal("the schedule runs backwards")
 			}
 			elapsed += time.Duration(stall)

@@ -1,6 +1,6 @@
 // Package filewatch reads small files of operators, such as certificates and tokens, again when
 // their content changes. It compares content, not times or names: Kubernetes replaces a mounted
-// secret by swapping a link to its folder.
+// secret by swapping a link to its directory.
 package filewatch
 
 import (

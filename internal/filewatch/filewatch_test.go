@@ -20,7 +20,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// fixture is a folder with a file that holds a number, and a watcher.
+// fixture is a directory with a file that holds a number, and a watcher.
 type fixture struct {
 	*testing.T
 	watcher *Watcher
@@ -129,19 +129,19 @@ func TestWatchRefusesWhatCannotBeUsed(t *testing.T) {
 	}
 }
 
-// Kubernetes swaps a link to the folder of a secret.
+// Kubernetes swaps a link to the directory of a secret.
 func TestSwappedLink(t *testing.T) {
 	f := newFixture(t)
-	folder := filepath.Dir(f.path)
+	dir := filepath.Dir(f.path)
 	for i, name := range []string{"old", "new"} {
-		if err := errors.Join(os.Mkdir(filepath.Join(folder, name), 0o700),
-			os.WriteFile(filepath.Join(folder, name, "number"), []byte{'1' + byte(i)}, 0o600)); err != nil {
+		if err := errors.Join(os.Mkdir(filepath.Join(dir, name), 0o700),
+			os.WriteFile(filepath.Join(dir, name, "number"), []byte{'1' + byte(i)}, 0o600)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	link := func(to string) {
-		temporary := filepath.Join(folder, "temporary")
-		if err := errors.Join(os.Symlink(to, temporary), os.Rename(temporary, filepath.Join(folder, "data"))); err != nil {
+		temporary := filepath.Join(dir, "temporary")
+		if err := errors.Join(os.Symlink(to, temporary), os.Rename(temporary, filepath.Join(dir, "data"))); err != nil {
 			t.Skip("there are no links: ", err)
 		}
 	}

@@ -69,3 +69,15 @@ func ParseLevel[T string | []byte](name T) (level Level, known bool) {
 		return LevelInfo, false
 	}
 }
+
+// IsFatal reports whether a name of LevelCritical means that a program, or a system, ends.
+func IsFatal(name []byte) bool {
+	switch name[0] | 0x20 {
+	case 'f', 'p', 'd': // fatal, panic, dpanic
+		return true
+	case 'e': // emerg, emergency
+		return true
+	default:
+		return false
+	}
+}

@@ -23,8 +23,8 @@ type Limit struct {
 // Limits are those of single emitters.
 type Limits []Limit
 
-// MaxLimits is the maximum number of Limits.
-const MaxLimits = 10_000
+// maxLimits is the maximum number of Limits.
+const maxLimits = 10_000
 
 // UnmarshalText parses a JSON array of limits, or one limit as a JSON object. It does not validate
 // their values.
@@ -72,8 +72,8 @@ func (l Limits) String() string {
 
 // Validate returns an error if a limit is invalid or an emitter has two.
 func (l Limits) Validate() error {
-	if len(l) > MaxLimits {
-		return config.Refuse("limits", len(l), fmt.Sprintf("at most %d limits", MaxLimits), "LIMITS has %d limits: there may be %d", len(l), MaxLimits)
+	if len(l) > maxLimits {
+		return config.Refuse("limits", len(l), fmt.Sprintf("at most %d limits", maxLimits), "LIMITS has %d limits: there may be %d", len(l), maxLimits)
 	}
 	seen := make(map[string]bool, len(l))
 	for _, one := range l {

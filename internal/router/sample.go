@@ -13,7 +13,7 @@ import (
 func (r *Router) Sample(limit int, visit backlog.Visit) {
 	r.do(func() {
 		for at, weight := range backlog.Draw(len(r.pending), limit) {
-			r.pending[at].Visit(visit, weight)
+			visit(r.pending[at].Packet, weight)
 		}
 	})
 	q := &r.requeue
@@ -21,13 +21,12 @@ func (r *Router) Sample(limit int, visit backlog.Visit) {
 	defer q.mu.Unlock()
 	for _, queue := range []*ring.Queue[upstream.Delivery]{&q.attempted, &q.unattempted} {
 		for at, weight := range backlog.Draw(queue.Len(), limit) {
-			d := queue.At(at)
-			d.Visit(visit, weight)
+			visit(queue.At(at).Packet, weight)
 		}
 	}
 	for _, waiting := range []byDue{q.failed.waiting, q.deadLetters.waiting} {
 		for at, weight := range backlog.Draw(len(waiting), limit) {
-			waiting[at].Visit(visit, weight)
+			visit(waiting[at].Packet, weight)
 		}
 	}
 }

@@ -135,8 +135,8 @@ func (s *Simulation) find(id string) (*analyzer, error) {
 	return nil, fmt.Errorf("there is no analyzer %q", id)
 }
 
-// Down opens the breaker of an analyzer: its packets are rerouted.
-func (s *Simulation) Down(id string) error {
+// down opens the breaker of an analyzer: its packets are rerouted.
+func (s *Simulation) down(id string) error {
 	a, err := s.find(id)
 	if err != nil || a.down {
 		return err
@@ -146,8 +146,8 @@ func (s *Simulation) Down(id string) error {
 	return nil
 }
 
-// Up ends what Down began, with a slow start.
-func (s *Simulation) Up(id string) error {
+// up ends what down began, with a slow start.
+func (s *Simulation) up(id string) error {
 	a, err := s.find(id)
 	if err != nil || !a.down {
 		return err
@@ -156,14 +156,14 @@ func (s *Simulation) Up(id string) error {
 	return nil
 }
 
-// SetWeight changes the weight of an analyzer.
-func (s *Simulation) SetWeight(id string, weight float64) error {
+// setWeight changes the weight of an analyzer.
+func (s *Simulation) setWeight(id string, weight float64) error {
 	return s.configure(id, func(m *router.Member) { m.Weight = weight })
 }
 
-// SetOut stops routing to an analyzer, which delivers its queue, for a reason, or resumes it
+// setOut stops routing to an analyzer, which delivers its queue, for a reason, or resumes it
 // if the reason is 0.
-func (s *Simulation) SetOut(id string, reason upstream.Outage) error {
+func (s *Simulation) setOut(id string, reason upstream.Outage) error {
 	return s.configure(id, func(m *router.Member) { m.Out = reason })
 }
 
@@ -178,11 +178,11 @@ func (s *Simulation) configure(id string, change func(*router.Member)) error {
 	return s.dispatcher.Configure(s.settings)
 }
 
-// Maintain stops routing to an analyzer and reroutes its queue.
-func (s *Simulation) Maintain(id string) error {
+// maintain stops routing to an analyzer and reroutes its queue.
+func (s *Simulation) maintain(id string) error {
 	a, err := s.find(id)
 	if err == nil {
-		err = s.SetOut(id, upstream.Maint)
+		err = s.setOut(id, upstream.Maint)
 	}
 	if err == nil {
 		a.giveBack(0)
@@ -190,8 +190,8 @@ func (s *Simulation) Maintain(id string) error {
 	return err
 }
 
-// SetPace changes the pace of an analyzer from its next packet on.
-func (s *Simulation) SetPace(id string, messagesPerSecond float64) error {
+// setPace changes the pace of an analyzer from its next packet on.
+func (s *Simulation) setPace(id string, messagesPerSecond float64) error {
 	a, err := s.find(id)
 	if err == nil {
 		a.pace = messagesPerSecond

@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// Synthetic describes arrivals: a Poisson process of packets with uniformly distributed
+// synthetic describes arrivals: a Poisson process of packets with uniformly distributed
 // sizes. The same description gives the same arrivals.
-type Synthetic struct {
+type synthetic struct {
 	Rate     float64 // packets per second
 	Min, Max int     // messages of a packet
 	For      time.Duration
@@ -20,15 +20,15 @@ type Synthetic struct {
 // maxArrivals bounds the memory of synthetic arrivals and of traces: 16 bytes each.
 const maxArrivals = 50_000_000
 
-func (s Synthetic) validate() error {
+func (s synthetic) validate() error {
 	if packets := s.Rate * s.For.Seconds(); packets > maxArrivals {
 		return fmt.Errorf("%.0f packets in %v: there may be %d", packets, s.For, maxArrivals)
 	}
 	return nil
 }
 
-// Arrivals returns the arrivals in the order of their times.
-func (s Synthetic) Arrivals() (arrivals []Arrival) {
+// arrivals returns the arrivals in the order of their times.
+func (s synthetic) arrivals() (arrivals []Arrival) {
 	random := rand.New(rand.NewPCG(s.Seed, 1))
 	for at := time.Duration(0); ; {
 		at += time.Duration(random.ExpFloat64() / s.Rate * float64(time.Second))

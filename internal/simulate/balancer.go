@@ -174,9 +174,6 @@ func (b *balancer) bind(to *balanced, d upstream.Delivery) {
 	to.outstanding++
 	to.sent++
 	to.stats.Routed.Add(d.Packet)
-	if from := b.find(d.Analyzer); from != nil && from != to {
-		from.stats.Rerouted++
-	}
 	d.Analyzer = to.stats.ID
 	to.Offer([]upstream.Delivery{d})
 }

@@ -9,8 +9,7 @@ import (
 
 // Result is what came of a simulation.
 type Result struct {
-	Policy   string
-	Duration time.Duration
+	Policy string
 	// Accepted, Refused and Left count packets; those left were not delivered at the end.
 	Accepted, Refused, Left int
 	// LongestQueue is the largest number of packets that were accepted and not delivered.
@@ -27,7 +26,6 @@ type AnalyzerResult struct {
 	// Target is the configured share, Share that of the routed messages.
 	Target, Share float64
 	Messages      int64 // routed
-	Rerouted      int64 // packets that were routed elsewhere afterwards
 	// FurthestOff is the maximum deviation from the share in messages since the set of
 	// eligible analyzers changed.
 	FurthestOff  float64

@@ -210,7 +210,6 @@ func (s *Simulation) observe() {
 // finish completes the result.
 func (s *Simulation) finish() Result {
 	s.result.Left = s.journal.outstanding
-	s.result.Duration = s.now.Sub(epoch)
 	waits, total := newWaits(), int64(0)
 	for _, m := range s.dispatcher.Stats().Members {
 		total += m.Routed.Messages
@@ -219,7 +218,7 @@ func (s *Simulation) finish() Result {
 		a := s.analyzers[i]
 		waits.Merge(a.waits)
 		s.result.Analyzers = append(s.result.Analyzers, AnalyzerResult{
-			ID: a.id, Target: m.Target, Share: ratio(m.Routed.Messages, total), Messages: m.Routed.Messages, Rerouted: m.Rerouted,
+			ID: a.id, Target: m.Target, Share: ratio(m.Routed.Messages, total), Messages: m.Routed.Messages,
 			FurthestOff: a.furthest, LongestQueue: a.longest, P99Wait: quantile99(a.waits),
 		})
 	}

@@ -26,7 +26,7 @@ func three() Config {
 }
 
 func mixed(rate float64, duration time.Duration) []Arrival {
-	return Synthetic{Rate: rate, Min: 1, Max: 100, For: duration, Seed: 1}.Arrivals()
+	return synthetic{Rate: rate, Min: 1, Max: 100, For: duration, Seed: 1}.arrivals()
 }
 
 func run(t testing.TB, c Config, policy string, arrivals []Arrival, events ...Event) Result {
@@ -78,7 +78,7 @@ func TestRunsAreDeterministic(t *testing.T) {
 		c := three()
 		must(t, c.SetPaces("a1=60000/s,a2=40000/s,a3=3000/s"))
 		once := func() Result {
-			return run(t, c, policy, mixed(1000, 5*time.Second), at(1, func(s *Simulation) error { return s.Down("a1") }), at(2, func(s *Simulation) error { return s.Up("a1") }))
+			return run(t, c, policy, mixed(1000, 5*time.Second), at(1, func(s *Simulation) error { return s.down("a1") }), at(2, func(s *Simulation) error { return s.up("a1") }))
 		}
 		if a, b := once(), once(); !slices.Equal(a.Analyzers, b.Analyzers) || a.LongestQueue != b.LongestQueue {
 			t.Errorf("%s: %+v and %+v", policy, a, b)
@@ -115,7 +115,7 @@ func TestOutageOfAll(t *testing.T) {
 			return errors.Join(change(s, "a1"), change(s, "a2"), change(s, "a3"))
 		}
 	}
-	events := []Event{at(1, all((*Simulation).Down)), at(2, all((*Simulation).Up))}
+	events := []Event{at(1, all((*Simulation).down)), at(2, all((*Simulation).up))}
 	r := run(t, three(), Fair, mixed(1000, 3*time.Second), events...)
 	if r.Refused < 900 || r.Refused > 1100 || r.Left != 0 {
 		t.Errorf("memory: refused %d, left %d", r.Refused, r.Left)
@@ -186,9 +186,9 @@ func record(t *testing.T, c Config, arrivals []Arrival, events []Event) []byte {
 // turbulent returns events of all kinds.
 func turbulent() []Event {
 	return []Event{
-		at(0.5, func(s *Simulation) error { return s.Down("a1") }), at(1, func(s *Simulation) error { return s.SetWeight("a2", 0.7) }),
-		at(1.5, func(s *Simulation) error { return s.Up("a1") }), at(2, func(s *Simulation) error { return s.Maintain("a3") }),
-		at(2.5, func(s *Simulation) error { return s.SetOut("a3", 0) }), at(3, func(s *Simulation) error { return s.SetPace("a2", 5000) }),
+		at(0.5, func(s *Simulation) error { return s.down("a1") }), at(1, func(s *Simulation) error { return s.setWeight("a2", 0.7) }),
+		at(1.5, func(s *Simulation) error { return s.up("a1") }), at(2, func(s *Simulation) error { return s.maintain("a3") }),
+		at(2.5, func(s *Simulation) error { return s.setOut("a3", 0) }), at(3, func(s *Simulation) error { return s.setPace("a2", 5000) }),
 	}
 }
 

@@ -23,7 +23,7 @@ const Section = "tests"
 // Test is a test of a configuration: what is expected of a simulation.
 type Test struct {
 	Name    string
-	trace   Synthetic
+	trace   synthetic
 	events  []Event
 	expects []expectation
 }
@@ -102,8 +102,8 @@ func parseTest(n node, c Config) (t Test, err error) {
 	return t, p.checkTimes(t.trace.For)
 }
 
-func parseSynthetic(n node) (s Synthetic, err error) {
-	s = Synthetic{Min: 1, Max: 1}
+func parseSynthetic(n node) (s synthetic, err error) {
+	s = synthetic{Min: 1, Max: 1}
 	err = n.object(map[string]func(node) error{
 		"rate":  func(n node) error { s.Rate, err = n.positive(1e9); return err },
 		"sizes": func(n node) error { s.Min, s.Max, err = parseSizes(n); return err },
@@ -187,13 +187,13 @@ func (p *testParser) event(n node) error {
 			p.times = append(p.times, timed{d, n})
 			return err
 		},
-		"down":   one((*Simulation).Down),
-		"up":     one((*Simulation).Up),
-		"drain":  one(func(s *Simulation, id string) error { return s.SetOut(id, upstream.Drain) }),
-		"maint":  one((*Simulation).Maintain),
-		"ready":  one(func(s *Simulation, id string) error { return s.SetOut(id, 0) }),
-		"weight": each(func(n node) (float64, error) { return n.positive(fairshare.MaxWeight) }, (*Simulation).SetWeight),
-		"pace":   each(parsePace, (*Simulation).SetPace),
+		"down":   one((*Simulation).down),
+		"up":     one((*Simulation).up),
+		"drain":  one(func(s *Simulation, id string) error { return s.setOut(id, upstream.Drain) }),
+		"maint":  one((*Simulation).maintain),
+		"ready":  one(func(s *Simulation, id string) error { return s.setOut(id, 0) }),
+		"weight": each(func(n node) (float64, error) { return n.positive(fairshare.MaxWeight) }, (*Simulation).setWeight),
+		"pace":   each(parsePace, (*Simulation).setPace),
 	})
 	switch {
 	case err != nil:

@@ -10,14 +10,13 @@ import (
 
 // TestResult is what came of a test. It passed if there are no failures.
 type TestResult struct {
-	Name     string
 	Failures []string
 	Result   Result
 }
 
 // Run runs a test with a configuration.
 func (t Test) Run(ctx context.Context, c Config) (TestResult, error) {
-	result := TestResult{Name: t.Name}
+	var result TestResult
 	s, err := New(c, Fair, t.trace.Seed)
 	if err != nil {
 		return result, err
@@ -35,7 +34,7 @@ func (t Test) Run(ctx context.Context, c Config) (TestResult, error) {
 		}
 	}
 	sortEvents(events) // samples come after the changes of the same time
-	if result.Result, err = s.Run(ctx, t.trace.Arrivals(), events); err != nil {
+	if result.Result, err = s.Run(ctx, t.trace.arrivals(), events); err != nil {
 		return result, err
 	}
 	for i, e := range t.expects {

@@ -210,9 +210,9 @@ func (t *Trace) Events(c Config) (events []Event) {
 		if !slices.ContainsFunc(c.Analyzers, func(a Analyzer) bool { return a.ID == o.id }) {
 			continue
 		}
-		apply := func(s *Simulation) error { return s.Up(o.id) }
+		apply := func(s *Simulation) error { return s.up(o.id) }
 		if o.down {
-			apply = func(s *Simulation) error { return s.Down(o.id) }
+			apply = func(s *Simulation) error { return s.down(o.id) }
 		}
 		events = append(events, Event{o.at, apply})
 	}

@@ -87,9 +87,9 @@ func (u *Upstream) Ramp(now time.Time) float64 {
 }
 
 // onTransition returns a function that acts on a transition of the breaker, if any.
-func (u *Upstream) onTransition(transition breaker.Transition, changed bool) func(cause string) {
+func (u *Upstream) onTransition(transition breaker.Transition) func(cause string) {
 	return func(cause string) {
-		if !changed {
+		if !transition.Changed() {
 			return
 		}
 		u.metrics.transitions[transition.To].Inc()

@@ -64,6 +64,6 @@ func (u *Upstream) ResetBreaker() {
 
 // OpenBreaker opens the breaker until a time, before which no probe closes it.
 func (u *Upstream) OpenBreaker(until time.Time) {
-	u.onTransition(u.breaker.ForceOpen(time.Now(), until))("an operator asked for it")
+	u.onTransition(u.breaker.ForceOpen(until))("an operator asked for it")
 	u.prober.reschedule()
 }

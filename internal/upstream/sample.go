@@ -6,12 +6,6 @@ import (
 	"github.com/logstreamer/logstreamer/internal/backlog"
 )
 
-// Visit calls visit for a packet of a sample.
-func (d *Delivery) Visit(visit backlog.Visit, weight float64) {
-	var buffer [128]byte
-	visit(d.Packet.EmitterID.Decoded(buffer[:0], d.Packet.Body), d.Packet.Messages, weight)
-}
-
 // Sample calls visit for up to limit packets that wait for a sender, drawn at random.
 // Those of requests in flight are not in the sample.
 func (u *Upstream) Sample(limit int, visit backlog.Visit) {
@@ -19,8 +13,7 @@ func (u *Upstream) Sample(limit int, visit backlog.Visit) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for at, weight := range backlog.Draw(q.waiting.Len(), limit) {
-		d := q.waiting.At(at)
-		d.Visit(visit, weight)
+		visit(q.waiting.At(at).Packet, weight)
 	}
 }
 

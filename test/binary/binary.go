@@ -12,9 +12,9 @@ import (
 
 const packagePath = "github.com/logstreamer/logstreamer/cmd/logstreamer"
 
-// Build builds the binary in a folder, with flags of go build, and returns its path.
-func Build(folder string, flags ...string) (string, error) {
-	path := filepath.Join(folder, "logstreamer")
+// Build builds the binary in a directory, with flags of go build, and returns its path.
+func Build(dir string, flags ...string) (string, error) {
+	path := filepath.Join(dir, "logstreamer")
 	if runtime.GOOS == "windows" {
 		path += ".exe"
 	}
@@ -38,10 +38,10 @@ func New(t testing.TB) string {
 
 // Main runs the tests of a package with the binary at *path, and returns the exit code.
 func Main(m *testing.M, path *string, flags ...string) int {
-	folder, err := os.MkdirTemp("", "logstreamer-test-")
+	dir, err := os.MkdirTemp("", "logstreamer-test-")
 	if err == nil {
-		defer os.RemoveAll(folder) //nolint:errcheck // what remains is in a temporary folder
-		*path, err = Build(folder, flags...)
+		defer os.RemoveAll(dir) //nolint:errcheck // what remains is in a temporary directory
+		*path, err = Build(dir, flags...)
 	}
 	if err != nil {
 		_, _ = fmt.Fprintln(os.Stderr, err)

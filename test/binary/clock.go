@@ -36,8 +36,8 @@ func (c Clock) Flags(t testing.TB) []string {
 	}
 	at := now + place + len(after)
 	patched := string(text[:at]) + string(c) + string(text[at:])
-	folder := t.TempDir()
-	changed, overlay := filepath.Join(folder, "time.go"), filepath.Join(folder, "overlay.json")
+	dir := t.TempDir()
+	changed, overlay := filepath.Join(dir, "time.go"), filepath.Join(dir, "overlay.json")
 	replaced, err := json.Marshal(map[string]any{"Replace": map[string]string{original: changed}})
 	if err != nil {
 		t.Fatal(err)

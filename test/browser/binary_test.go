@@ -15,12 +15,12 @@ import (
 
 // program is the path of the binary, which is built once for all tests.
 var program = sync.OnceValues(func() (string, error) {
-	folder, err := os.MkdirTemp("", "logstreamer-browser")
+	dir, err := os.MkdirTemp("", "logstreamer-browser")
 	if err != nil {
 		return "", err
 	}
-	removeProgram = func() { _ = os.RemoveAll(folder) } // of a temporary folder
-	return binary.Build(folder)
+	removeProgram = func() { _ = os.RemoveAll(dir) } // of a temporary directory
+	return binary.Build(dir)
 })
 
 var removeProgram = func() {}

@@ -37,9 +37,9 @@ func (b *tab) picture(name string) {
 	if small.Len() > maxPictureBytes {
 		b.Errorf("%s has %d bytes: more than %d", name, small.Len(), maxPictureBytes)
 	}
-	folder := filepath.Join("..", "..", "docs", "console")
-	b.must(os.MkdirAll(folder, 0o755))
-	b.must(os.WriteFile(filepath.Join(folder, name+".png"), small.Bytes(), 0o644))
+	dir := filepath.Join("..", "..", "docs", "console")
+	b.must(os.MkdirAll(dir, 0o755))
+	b.must(os.WriteFile(filepath.Join(dir, name+".png"), small.Bytes(), 0o644))
 }
 
 // paletted returns a picture with its most frequent colours; pages have few.
@@ -76,8 +76,8 @@ func paletted(full image.Image) *image.Paletted {
 // Each picture of the documentation is listed in its README with the state that it shows, and each
 // listed picture exists.
 func TestPicturesAreListed(t *testing.T) {
-	folder := filepath.Join("..", "..", "docs", "console")
-	text, err := os.ReadFile(filepath.Join(folder, "README.md"))
+	dir := filepath.Join("..", "..", "docs", "console")
+	text, err := os.ReadFile(filepath.Join(dir, "README.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +85,7 @@ func TestPicturesAreListed(t *testing.T) {
 	for _, found := range regexp.MustCompile(`\]\(([a-z-]+\.png)\)`).FindAllStringSubmatch(string(text), -1) {
 		listed[found[1]] = true
 	}
-	paths, err := filepath.Glob(filepath.Join(folder, "*.png"))
+	paths, err := filepath.Glob(filepath.Join(dir, "*.png"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,7 +17,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/analyzer/analyzertest"
 )
 
-var looks = flag.String("looks", "", "folder that tests write a picture of each situation to, in three widths, light and dark")
+var looks = flag.String("looks", "", "directory that tests write a picture of each situation to, in three widths, light and dark")
 
 // situation is a state of the system, and the required content of the console's first screen.
 type situation struct {
@@ -168,20 +168,20 @@ func TestSituations(t *testing.T) {
 // smallDisk returns a data directory on a separate disk.
 func smallDisk(t *testing.T) string {
 	t.Helper()
-	folder, err := os.MkdirTemp("", "logs") // the page shows it
+	dir, err := os.MkdirTemp("", "logs") // the page shows it
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = os.Remove(folder) }) // empty after the disk is unmounted
-	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", folder).CombinedOutput(); err != nil {
+	t.Cleanup(func() { _ = os.Remove(dir) }) // empty after the disk is unmounted
+	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", dir).CombinedOutput(); err != nil {
 		t.Skipf("no disk can be filled without a tmpfs: %v %s", err, out)
 	}
 	t.Cleanup(func() {
-		if out, err := exec.Command("umount", "--lazy", folder).CombinedOutput(); err != nil { // the distributor may still run
+		if out, err := exec.Command("umount", "--lazy", dir).CombinedOutput(); err != nil { // the distributor may still run
 			t.Errorf("%v: %s", err, out)
 		}
 	})
-	return folder
+	return dir
 }
 
 // fill grows a file until packets are refused: the journal first uses the space that it has

@@ -20,16 +20,16 @@ import (
 // demo is the command logstreamer demo -cluster 3.
 type demo struct {
 	t       *testing.T
-	folder  string // for temporary files
+	dir     string // for temporary files
 	out     bytes.Buffer
 	command *exec.Cmd
 }
 
 func startDemo(t *testing.T, arguments ...string) *demo {
 	t.Helper()
-	d := &demo{t: t, folder: t.TempDir()}
+	d := &demo{t: t, dir: t.TempDir()}
 	d.command = exec.Command(program, append([]string{"demo", "-cluster", "3", "-nats-server", natstest.Binary(t)}, arguments...)...)
-	d.command.Env = append(os.Environ(), "TMPDIR="+d.folder)
+	d.command.Env = append(os.Environ(), "TMPDIR="+d.dir)
 	d.command.Stdout, d.command.Stderr = &d.out, &d.out
 	// processes that the demo leaves behind must not block the test
 	d.command.WaitDelay = time.Second
@@ -47,7 +47,7 @@ func (d *demo) processes() (pids []string) {
 		d.t.Fatal(err)
 	}
 	for _, link := range all {
-		if at, err := os.Readlink(link); err == nil && strings.HasPrefix(at, d.folder) {
+		if at, err := os.Readlink(link); err == nil && strings.HasPrefix(at, d.dir) {
 			pids = append(pids, link)
 		}
 	}
@@ -58,7 +58,7 @@ func (d *demo) processes() (pids []string) {
 func (d *demo) end() (output string, code int) {
 	d.t.Helper()
 	_ = d.command.Wait() // the code says it
-	if left, err := os.ReadDir(d.folder); err != nil || len(left) > 0 {
+	if left, err := os.ReadDir(d.dir); err != nil || len(left) > 0 {
 		d.t.Errorf("temporary files are left: %v, %v", left, err)
 	}
 	if left := d.processes(); len(left) > 0 {

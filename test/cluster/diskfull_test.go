@@ -19,16 +19,16 @@ import (
 func TestDiskFull(t *testing.T) {
 	t.Parallel()
 	natstest.Binary(t) // or skip
-	folder := t.TempDir()
-	if err := syscall.Mount("tmpfs", folder, "tmpfs", 0, "size=16m"); err != nil {
+	dir := t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=16m"); err != nil {
 		t.Skipf("no file system of a size: %v", err)
 	}
 	t.Cleanup(func() {
-		if err := syscall.Unmount(folder, syscall.MNT_DETACH); err != nil {
+		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
 			t.Error(err)
 		}
 	})
-	y := newSystem(t, setup{servers: 1, distributors: 1, environment: patient, nats: natstest.Options{Folder: folder}})
+	y := newSystem(t, setup{servers: 1, distributors: 1, environment: patient, nats: natstest.Options{Dir: dir}})
 	y.behave(analyzertest.Behaviour{Status: 503})
 	y.emitters.size.Store(20_000)
 	y.emitters.pace.Store(0)
@@ -41,7 +41,7 @@ func TestDiskFull(t *testing.T) {
 	})
 	y.emitters.awaitRefusals(t, 3000)
 	y.servers[0].Kill()
-	if err := syscall.Mount("tmpfs", folder, "tmpfs", syscall.MS_REMOUNT, "size=200m"); err != nil {
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_REMOUNT, "size=200m"); err != nil {
 		t.Fatal(err)
 	}
 	y.servers[0].Restart()

@@ -21,7 +21,7 @@ import (
 type distributor struct {
 	t           *testing.T
 	name        string
-	folder      string
+	dir         string
 	port        int
 	metrics     string // address of /metrics
 	admin       string // URL of the admin API
@@ -40,10 +40,10 @@ func newDistributor(t *testing.T, number int, environment []string) *distributor
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &distributor{t: t, program: program, name: fmt.Sprintf("distributor-%d", number), folder: t.TempDir(), port: free[0], metrics: "127.0.0.1:" + strconv.Itoa(free[1]), admin: "http://127.0.0.1:" + strconv.Itoa(free[2])}
+	d := &distributor{t: t, program: program, name: fmt.Sprintf("distributor-%d", number), dir: t.TempDir(), port: free[0], metrics: "127.0.0.1:" + strconv.Itoa(free[1]), admin: "http://127.0.0.1:" + strconv.Itoa(free[2])}
 	d.environment = append(append(os.Environ(),
 		"JOURNAL=jetstream", "LISTEN_ADDR=127.0.0.1", "PORT="+strconv.Itoa(free[0]), "METRICS_ADDR="+d.metrics, "ADMIN_ADDR="+strings.TrimPrefix(d.admin, "http://"),
-		"DATA_DIR="+filepath.Join(d.folder, "data"), "HEALTH_CHECK_INTERVAL_SEC=0.5", "HEALTH_CHECK_TIMEOUT_SEC=0.5", "SLOW_START_SEC=1"), environment...)
+		"DATA_DIR="+filepath.Join(d.dir, "data"), "HEALTH_CHECK_INTERVAL_SEC=0.5", "HEALTH_CHECK_TIMEOUT_SEC=0.5", "SLOW_START_SEC=1"), environment...)
 	t.Cleanup(func() {
 		d.kill()
 		if text, err := os.ReadFile(d.log()); err == nil && t.Failed() {
@@ -53,7 +53,7 @@ func newDistributor(t *testing.T, number int, environment []string) *distributor
 	return d
 }
 
-func (d *distributor) log() string { return filepath.Join(d.folder, "log") }
+func (d *distributor) log() string { return filepath.Join(d.dir, "log") }
 
 func (d *distributor) url(path string) string {
 	return fmt.Sprintf("http://127.0.0.1:%d%s", d.port, path)

@@ -211,7 +211,7 @@ func TestSharedDataDir(t *testing.T) {
 	t.Parallel()
 	y := newSystem(t, setup{servers: 1, distributors: 1})
 	first := y.distributors[0]
-	second := newDistributor(t, 2, append([]string{"ANALYZERS=" + y.targets(0), "NATS_URL=" + y.servers.URL(), "JETSTREAM_REPLICAS=1"}, "DATA_DIR="+filepath.Join(first.folder, "data")))
+	second := newDistributor(t, 2, append([]string{"ANALYZERS=" + y.targets(0), "NATS_URL=" + y.servers.URL(), "JETSTREAM_REPLICAS=1"}, "DATA_DIR="+filepath.Join(first.dir, "data")))
 	second.launch()
 	<-second.ended
 	log, err := os.ReadFile(second.log())

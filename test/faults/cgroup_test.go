@@ -12,7 +12,7 @@ import (
 
 // cgroup is a control group that limits memory; versions 1 and 2 name their
 // files differently.
-type cgroup struct{ folder, limit string }
+type cgroup struct{ dir, limit string }
 
 // describeCgroup returns a cgroup below the one of this process.
 func describeCgroup() (cgroup, error) {
@@ -37,10 +37,10 @@ func describeCgroup() (cgroup, error) {
 
 // limitTo creates the cgroup with a limit in MiB.
 func (c cgroup) limitTo(mebibytes int) error {
-	if err := os.Mkdir(c.folder, 0o755); err != nil {
+	if err := os.Mkdir(c.dir, 0o755); err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(c.folder, c.limit), []byte(strconv.Itoa(mebibytes<<20)), 0o644)
+	return os.WriteFile(filepath.Join(c.dir, c.limit), []byte(strconv.Itoa(mebibytes<<20)), 0o644)
 }
 
 // newCgroup creates a cgroup for the duration of the test.
@@ -54,14 +54,14 @@ func newCgroup(t *testing.T, mebibytes int) cgroup {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		await(t, "the cgroup is empty", func() bool { return os.Remove(c.folder) == nil })
+		await(t, "the cgroup is empty", func() bool { return os.Remove(c.dir) == nil })
 	})
 	return c
 }
 
 // command returns a command prefix that runs its arguments in the cgroup.
 func (c cgroup) command() []string {
-	return []string{"sh", "-c", `echo $$ > "$0" && exec "$@"`, filepath.Join(c.folder, "cgroup.procs")}
+	return []string{"sh", "-c", `echo $$ > "$0" && exec "$@"`, filepath.Join(c.dir, "cgroup.procs")}
 }
 
 // noCgroups returns why memory cannot be limited here, or "".
@@ -69,7 +69,7 @@ func noCgroups() string {
 	c, err := describeCgroup()
 	if err == nil {
 		err = c.limitTo(64)
-		_ = os.Remove(c.folder) // it may not have been made
+		_ = os.Remove(c.dir) // it may not have been made
 	}
 	if err != nil {
 		return fmt.Sprintf("no cgroup that limits memory can be made: %v", err)

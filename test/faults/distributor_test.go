@@ -46,10 +46,10 @@ func newDistributor(t *testing.T, program string) *distributor {
 	if err != nil {
 		t.Fatal(err)
 	}
-	folder := t.TempDir()
+	dir := t.TempDir()
 	d := &distributor{
 		t: t, program: program,
-		dataDir: filepath.Join(folder, "data"), log: filepath.Join(folder, "distributor.log"),
+		dataDir: filepath.Join(dir, "data"), log: filepath.Join(dir, "distributor.log"),
 		port: free[0], metricsPort: free[1],
 		client: &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}},
 	}
@@ -60,7 +60,7 @@ func newDistributor(t *testing.T, program string) *distributor {
 		}
 		if t.Failed() && *keep {
 			kept := filepath.Join(os.TempDir(), fmt.Sprintf("faults-%s-%d", filepath.Base(t.Name()), d.port))
-			t.Logf("its folder is kept as %s: %v", kept, os.Rename(folder, kept))
+			t.Logf("its directory is kept as %s: %v", kept, os.Rename(dir, kept))
 		}
 	})
 	return d

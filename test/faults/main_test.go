@@ -22,7 +22,7 @@ var (
 	backlogMB = flag.Int("backlog", 48, "megabytes that are stored while all analyzers are down")
 	table     = flag.String("table", "", "Markdown `file` whose table of results is written anew")
 	judge     = flag.Bool("judge", false, "take scenarios' full length, one at a time, and judge their times")
-	keep      = flag.Bool("keep", false, "keep the folders of rows that fail, and say where they are")
+	keep      = flag.Bool("keep", false, "keep the directories of rows that fail, and say where they are")
 )
 
 // roleVariable makes this test binary a recording analyzer.
@@ -46,7 +46,7 @@ func TestMain(m *testing.M) {
 			fmt.Fprintln(os.Stderr, err)
 			code = 1
 		}
-		if err := os.RemoveAll(programs.folder); err != nil {
+		if err := os.RemoveAll(programs.dir); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			code = 1
 		}
@@ -58,9 +58,9 @@ func TestMain(m *testing.M) {
 var programs builds
 
 type builds struct {
-	mu     sync.Mutex // guards all below
-	folder string
-	paths  map[string]string
+	mu    sync.Mutex // guards all below
+	dir   string
+	paths map[string]string
 }
 
 // program returns the path of the logstreamer binary; a variant is built with
@@ -72,13 +72,13 @@ func (b *builds) program(variant string, flags ...string) (string, error) {
 		return path, nil
 	}
 	if b.paths == nil {
-		folder, err := os.MkdirTemp("", "logstreamer-faults-")
+		dir, err := os.MkdirTemp("", "logstreamer-faults-")
 		if err != nil {
 			return "", err
 		}
-		b.folder, b.paths = folder, make(map[string]string)
+		b.dir, b.paths = dir, make(map[string]string)
 	}
-	path := filepath.Join(b.folder, "logstreamer"+variant)
+	path := filepath.Join(b.dir, "logstreamer"+variant)
 	arguments := append([]string{"build", "-o", path}, flags...)
 	out, err := exec.Command("go", append(arguments, "github.com/logstreamer/logstreamer/cmd/logstreamer")...).CombinedOutput()
 	if err != nil {

@@ -50,15 +50,15 @@ func spaceRows() []row {
 
 // noMounts returns why no file system can be mounted here, or "".
 func noMounts() string {
-	folder, err := os.MkdirTemp("", "")
+	dir, err := os.MkdirTemp("", "")
 	if err != nil {
 		return err.Error()
 	}
-	defer os.Remove(folder)
-	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder).CombinedOutput(); err != nil {
+	defer os.Remove(dir)
+	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", dir).CombinedOutput(); err != nil {
 		return fmt.Sprintf("a tmpfs cannot be mounted: %v %s", err, oneLine(out))
 	}
-	if out, err := exec.Command("umount", folder).CombinedOutput(); err != nil {
+	if out, err := exec.Command("umount", dir).CombinedOutput(); err != nil {
 		return fmt.Sprintf("a tmpfs cannot be unmounted: %v %s", err, oneLine(out))
 	}
 	return ""
@@ -68,18 +68,18 @@ func noMounts() string {
 // path of a file that can fill it.
 func (s *system) mountSmallDisk() (fillFile string) {
 	s.t.Helper()
-	folder := s.t.TempDir()
-	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", folder).CombinedOutput(); err != nil {
+	dir := s.t.TempDir()
+	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", dir).CombinedOutput(); err != nil {
 		s.t.Fatalf("mount: %v: %s", err, out)
 	}
 	s.t.Cleanup(func() {
 		s.distributor.kill()
-		if out, err := exec.Command("umount", folder).CombinedOutput(); err != nil {
+		if out, err := exec.Command("umount", dir).CombinedOutput(); err != nil {
 			s.t.Errorf("umount: %v: %s", err, out)
 		}
 	})
-	s.distributor.dataDir = filepath.Join(folder, "data")
-	return filepath.Join(folder, "ballast")
+	s.distributor.dataDir = filepath.Join(dir, "data")
+	return filepath.Join(dir, "ballast")
 }
 
 func diskFull(s *system) {

@@ -16,7 +16,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-const folder = "../../deploy/kubernetes"
+const dir = "../../deploy/kubernetes"
 
 // manifests are the objects of all files, by kind and name; alternative objects have their file in
 // the name.
@@ -44,7 +44,7 @@ func decode[T any](t *testing.T, text []byte) *T {
 func load(t *testing.T) manifests {
 	t.Helper()
 	m := manifests{services: make(map[string]*corev1.Service), budgets: make(map[string]*policyv1.PodDisruptionBudget), scaled: make(map[string]*scaledObject)}
-	files, err := filepath.Glob(folder + "/*.yaml")
+	files, err := filepath.Glob(dir + "/*.yaml")
 	if err != nil || len(files) != 6 {
 		t.Fatalf("%v, %v", files, err)
 	}

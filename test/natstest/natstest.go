@@ -25,7 +25,7 @@ import (
 type Server struct {
 	t         testing.TB
 	name      string
-	folder    string
+	dir       string
 	port      int
 	route     int
 	monitor   int
@@ -40,8 +40,8 @@ type Options struct {
 	SyncInterval string
 	// More is appended to the configuration.
 	More string
-	// Folder, unless empty, is the data folder of a single server.
-	Folder string
+	// Dir, unless empty, is the data directory of a single server.
+	Dir string
 	// Runner, unless nil, returns the command that runs the server with a number from 0; the
 	// server's own command is appended. The process must become the server, as with exec.
 	Runner func(number int) []string
@@ -99,20 +99,20 @@ func newCluster(t testing.TB, size int, options Options) Cluster {
 	}
 	var c Cluster
 	for i := range size {
-		s := &Server{t: t, name: fmt.Sprintf("nats-%d", i+1), folder: t.TempDir(), port: free[3*i], monitor: free[3*i+1], route: free[3*i+2]}
-		if options.Folder != "" {
-			s.folder = options.Folder
+		s := &Server{t: t, name: fmt.Sprintf("nats-%d", i+1), dir: t.TempDir(), port: free[3*i], monitor: free[3*i+1], route: free[3*i+2]}
+		if options.Dir != "" {
+			s.dir = options.Dir
 		}
 		sync := options.SyncInterval
 		if sync == "" {
 			sync = "always"
 		}
 		text := fmt.Sprintf("server_name: %s\nlisten: 127.0.0.1:%d\nhttp: 127.0.0.1:%d\njetstream {store_dir: %q, sync_interval: %q, max_file_store: 8GB}\n%s\n",
-			s.name, s.port, s.monitor, filepath.Join(s.folder, "data"), sync, options.More)
+			s.name, s.port, s.monitor, filepath.Join(s.dir, "data"), sync, options.More)
 		if size > 1 {
 			text += fmt.Sprintf("cluster {name: test, listen: 127.0.0.1:%d, routes: [%s]}\n", free[3*i+2], strings.Join(routes, ", "))
 		}
-		config := filepath.Join(s.folder, "nats.conf")
+		config := filepath.Join(s.dir, "nats.conf")
 		if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -222,7 +222,7 @@ func (s *Server) SlowConsumers() (closed int) {
 // Launch starts the process without waiting.
 func (s *Server) Launch() {
 	s.t.Helper()
-	log, err := os.OpenFile(filepath.Join(s.folder, "log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	log, err := os.OpenFile(filepath.Join(s.dir, "log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -256,7 +256,7 @@ func (s *Server) Await() {
 			return
 		}
 	}
-	text, _ := os.ReadFile(filepath.Join(s.folder, "log"))
+	text, _ := os.ReadFile(filepath.Join(s.dir, "log"))
 	s.t.Fatalf("%s is not ready within a minute:\n%s", s.name, text[max(0, len(text)-4000):])
 }
 
@@ -278,7 +278,7 @@ func (s *Server) Kill() {
 // LoseData removes the stored data of a server that is not running.
 func (s *Server) LoseData() {
 	s.t.Helper()
-	if err := os.RemoveAll(filepath.Join(s.folder, "data")); err != nil {
+	if err := os.RemoveAll(filepath.Join(s.dir, "data")); err != nil {
 		s.t.Fatal(err)
 	}
 }

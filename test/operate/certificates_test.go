@@ -23,7 +23,7 @@ import (
 type rotation struct {
 	*distributor
 	ca     *certificatetest.Authority
-	folder string
+	dir    string
 	client *tls.Config
 }
 
@@ -34,7 +34,7 @@ func (r *rotation) issue(name string, until time.Time) (serial string) {
 	if err != nil {
 		r.Fatal(err)
 	}
-	if _, _, err = pair.Write(r.folder, name); err != nil {
+	if _, _, err = pair.Write(r.dir, name); err != nil {
 		r.Fatal(err)
 	}
 	both, err := tls.X509KeyPair(pair.Cert, pair.Key)
@@ -68,7 +68,7 @@ func (r *rotation) config(file, analyzer, name string) {
 	// a busy machine must not make an analyzer unhealthy
 	text := fmt.Sprintf("sender_timeout_ms: 60000\nhealth_check_timeout_sec: 60\nanalyzers: [{id: a1, url: '%s', weight: 1}]\n", analyzer)
 	for _, prefix := range []string{"", "admin_"} {
-		text += fmt.Sprintf("%stls_cert: %s.crt\n%[1]stls_key: %[2]s.key\n", prefix, filepath.Join(r.folder, name))
+		text += fmt.Sprintf("%stls_cert: %s.crt\n%[1]stls_key: %[2]s.key\n", prefix, filepath.Join(r.dir, name))
 	}
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		r.Fatal(err)
@@ -103,7 +103,7 @@ func newRotation(t *testing.T) *rotation {
 // issueWithoutKey writes a new NAME.crt and keeps the old NAME.key.
 func (r *rotation) issueWithoutKey(name string, until time.Time) {
 	r.Helper()
-	file := filepath.Join(r.folder, name+".key")
+	file := filepath.Join(r.dir, name+".key")
 	key, err := os.ReadFile(file)
 	if err != nil {
 		r.Fatal(err)
@@ -144,7 +144,7 @@ func TestCertificatesUnderLoad(t *testing.T) {
 	}
 	until = until.Add(time.Hour)
 	serial = r.issue("second", until)
-	if err := os.Remove(filepath.Join(r.folder, "first.crt")); err != nil {
+	if err := os.Remove(filepath.Join(r.dir, "first.crt")); err != nil {
 		t.Fatal(err)
 	}
 	r.config(file, a.URL(), "second")

@@ -49,11 +49,11 @@ func start(t *testing.T, analyzers string, flags ...string) *distributor {
 	return d
 }
 
-// prepare gives the distributor a folder with its own copy of the binary.
+// prepare gives the distributor a directory with its own copy of the binary.
 func prepare(t *testing.T) *distributor {
 	t.Helper()
-	folder := t.TempDir()
-	d := &distributor{T: t, binary: filepath.Join(folder, "logstreamer"), log: filepath.Join(folder, "log")}
+	dir := t.TempDir()
+	d := &distributor{T: t, binary: filepath.Join(dir, "logstreamer"), log: filepath.Join(dir, "log")}
 	if err := os.Link(program, d.binary); err != nil {
 		t.Fatal(err)
 	}

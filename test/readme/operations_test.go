@@ -51,7 +51,7 @@ func TestRecipesWorkAsPasted(t *testing.T) {
 		fmt.Fprintf(&script, "%s\necho \"=== %d $?\"\n", line, i)
 	}
 	command := exec.CommandContext(t.Context(), "bash")
-	command.Stdin, command.Dir, command.Env = strings.NewReader(script.String()), o.folder, o.environment()
+	command.Stdin, command.Dir, command.Env = strings.NewReader(script.String()), o.dir, o.environment()
 	out, err := command.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -69,15 +69,15 @@ func TestRecipesWorkAsPasted(t *testing.T) {
 // operation is a distributor with an admin API.
 type operation struct {
 	*admintest.System
-	folder, binary, token string
-	fourth                *analyzertest.Analyzer // the distributor does not use it yet
+	dir, binary, token string
+	fourth             *analyzertest.Analyzer // the distributor does not use it yet
 }
 
 func operate(t *testing.T) *operation {
 	t.Helper()
-	o := &operation{folder: t.TempDir(), binary: binary.New(t), fourth: analyzertest.New(t)}
+	o := &operation{dir: t.TempDir(), binary: binary.New(t), fourth: analyzertest.New(t)}
 	o.makeToken(t)
-	o.System = admintest.StartSystem(t, o.folder, "journal: disk\nadmin_tokens_file: "+filepath.Join(o.folder, "tokens")+"\n", 0.5, 0.3, 0.2)
+	o.System = admintest.StartSystem(t, o.dir, "journal: disk\nadmin_tokens_file: "+filepath.Join(o.dir, "tokens")+"\n", 0.5, 0.3, 0.2)
 	o.makeDeadLetters(t)
 	return o
 }
@@ -93,7 +93,7 @@ func (o *operation) makeToken(t *testing.T) {
 		t.Fatalf("%v: %s", err, out)
 	}
 	o.token = string(parts[1])
-	if err := os.WriteFile(filepath.Join(o.folder, "tokens"), append(parts[2], '\n'), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(o.dir, "tokens"), append(parts[2], '\n'), 0o600); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -16,7 +16,7 @@ import (
 
 // processes is a deployment of processes on loopback.
 type processes struct {
-	folder      string
+	dir         string
 	binary      string
 	running     map[string]*exec.Cmd
 	ports       map[string]int
@@ -24,12 +24,12 @@ type processes struct {
 }
 
 func newProcesses() (*processes, error) {
-	folder, err := os.MkdirTemp("", "logstreamer-test-")
+	dir, err := os.MkdirTemp("", "logstreamer-test-")
 	if err != nil {
 		return nil, err
 	}
 	p := &processes{
-		folder: folder, binary: filepath.Join(folder, "logstreamer"), distributor: "distributor",
+		dir: dir, binary: filepath.Join(dir, "logstreamer"), distributor: "distributor",
 		running: make(map[string]*exec.Cmd), ports: make(map[string]int),
 	}
 	names := append([]string{"ingest", "metrics"}, names...)
@@ -60,14 +60,14 @@ func (p *processes) up(ctx context.Context) error {
 		fmt.Sprintf("PORT=%d", p.ports["ingest"]),
 		fmt.Sprintf("METRICS_ADDR=127.0.0.1:%d", p.ports["metrics"]),
 		"ADMIN_ADDR=127.0.0.1:0",
-		"DATA_DIR="+filepath.Join(p.folder, "data"),
+		"DATA_DIR="+filepath.Join(p.dir, "data"),
 		"HEALTH_CHECK_INTERVAL_SEC=1", "SLOW_START_SEC=3")
 }
 
 // spawn starts a role and waits until it responds.
 func (p *processes) spawn(ctx context.Context, role string, env ...string) error {
 	command := strings.SplitN(role, "-", 2)[0]
-	log, err := os.Create(filepath.Join(p.folder, role+".log"))
+	log, err := os.Create(filepath.Join(p.dir, role+".log"))
 	if err != nil {
 		return err
 	}
@@ -114,7 +114,7 @@ func (p *processes) down() {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	}
-	_ = os.RemoveAll(p.folder)
+	_ = os.RemoveAll(p.dir)
 }
 
 func (p *processes) ingest() string  { return fmt.Sprintf("http://127.0.0.1:%d", p.ports["ingest"]) }

@@ -36,7 +36,7 @@ func (upgrader) Preflight(context.Context) error { return nil }
 func (upgrader) Request(context.Context) error { return nil }
 
 // StartSystem starts a system with analyzers of these weights, and more lines of its
-// configuration file. Its files are in the folder dir. It stops at the end of the test.
+// configuration file. Its files are in the directory dir. It stops at the end of the test.
 func StartSystem(t testing.TB, dir, lines string, weights ...float64) *System {
 	t.Helper()
 	s := &System{}

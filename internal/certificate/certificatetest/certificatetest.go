@@ -58,9 +58,9 @@ func (a *Authority) Issue(name string, until time.Time) (Pair, error) {
 	return Pair{encode("CERTIFICATE", der), encode("PRIVATE KEY", text)}, err
 }
 
-// Write writes the pair to two files of a folder, and returns their paths.
-func (p Pair) Write(folder, name string) (cert, key string, err error) {
-	cert, key = filepath.Join(folder, name+".crt"), filepath.Join(folder, name+".key")
+// Write writes the pair to two files of a directory, and returns their paths.
+func (p Pair) Write(dir, name string) (cert, key string, err error) {
+	cert, key = filepath.Join(dir, name+".crt"), filepath.Join(dir, name+".key")
 	return cert, key, errors.Join(os.WriteFile(cert, p.Cert, 0o600), os.WriteFile(key, p.Key, 0o600))
 }
 

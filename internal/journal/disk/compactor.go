@@ -215,7 +215,7 @@ func (j *Journal) addLoaded(b *block, packets []*packet.Packet, estimate int64, 
 		if !q.known {
 			j.quarantined = j.quarantined.Plus(lost)
 		}
-		j.dropMissingLocked(b, missing, lost)
+		j.dropMissingLocked(missing, lost)
 	}
 	j.releaseLostQuotaLocked()
 	path := b.segment.path
@@ -272,7 +272,7 @@ func (j *Journal) lostLocked(b *block, found []*packet.Packet, missing []uint64)
 }
 
 // dropMissingLocked ends the missing packets of a block.
-func (j *Journal) dropMissingLocked(b *block, missing []uint64, lost packet.Volume) {
+func (j *Journal) dropMissingLocked(missing []uint64, lost packet.Volume) {
 	for _, sequence := range missing {
 		j.index.ack(sequence)
 		delete(j.deliveryChans, sequence)

@@ -59,25 +59,25 @@ func aPacket(t *testing.T, pool *packet.Pool) *packet.Packet {
 	return pool.New(body, info)
 }
 
-// A foreignFile is created in the folder of the segments.
+// A foreignFile is created in the directory of the segments.
 type foreignFile struct {
-	put    func(folder string) error
+	put    func(dir string) error
 	logged string // "" for a file that is not quarantined
 }
 
 // foreignFiles returns files by name; the link points to outside.
 func foreignFiles(outside string) map[string]foreignFile {
 	return map[string]foreignFile{
-		"pipe":     {func(j string) error { return syscall.Mkfifo(j+"/0000000000000009.segment", 0o600) }, "not a regular file"},
-		"folder":   {func(j string) error { return os.Mkdir(j+"/0000000000000009.segment", 0o700) }, "not a regular file"},
-		"link":     {func(j string) error { return os.Symlink(outside, j+"/0000000000000009.segment") }, "not a regular file"},
-		"high":     {func(j string) error { return os.WriteFile(j+"/fffffffffffffffe.segment", []byte("x"), 0o600) }, "its name is not a number"},
-		"zero":     {func(j string) error { return os.WriteFile(j+"/0000000000000000.segment", nil, 0o600) }, "its name is not a number"},
-		"capitals": {func(j string) error { return os.WriteFile(j+"/000000000000000A.segment", nil, 0o600) }, "its name is not a number"},
-		"short":    {func(j string) error { return os.WriteFile(j+"/9.segment", nil, 0o600) }, "its name is not a number"},
-		"copy":     {func(j string) error { return copyFile(j+"/0000000000000001.segment", j+"/0000000000000009.segment") }, "its header has the number 0000000000000001"},
-		"other":    {func(j string) error { return os.WriteFile(j+"/notes.txt", []byte("x"), 0o600) }, ""},
-		"sparse":   {func(j string) error { return os.Truncate(j+"/0000000000000001.segment", 1<<40) }, ""},
+		"pipe":      {func(j string) error { return syscall.Mkfifo(j+"/0000000000000009.segment", 0o600) }, "not a regular file"},
+		"directory": {func(j string) error { return os.Mkdir(j+"/0000000000000009.segment", 0o700) }, "not a regular file"},
+		"link":      {func(j string) error { return os.Symlink(outside, j+"/0000000000000009.segment") }, "not a regular file"},
+		"high":      {func(j string) error { return os.WriteFile(j+"/fffffffffffffffe.segment", []byte("x"), 0o600) }, "its name is not a number"},
+		"zero":      {func(j string) error { return os.WriteFile(j+"/0000000000000000.segment", nil, 0o600) }, "its name is not a number"},
+		"capitals":  {func(j string) error { return os.WriteFile(j+"/000000000000000A.segment", nil, 0o600) }, "its name is not a number"},
+		"short":     {func(j string) error { return os.WriteFile(j+"/9.segment", nil, 0o600) }, "its name is not a number"},
+		"copy":      {func(j string) error { return copyFile(j+"/0000000000000001.segment", j+"/0000000000000009.segment") }, "its header has the number 0000000000000001"},
+		"other":     {func(j string) error { return os.WriteFile(j+"/notes.txt", []byte("x"), 0o600) }, ""},
+		"sparse":    {func(j string) error { return os.Truncate(j+"/0000000000000001.segment", 1<<40) }, ""},
 		"sparse, new": {func(j string) error {
 			if err := os.WriteFile(j+"/0000000000000009.segment", nil, 0o600); err != nil {
 				return err
@@ -143,9 +143,9 @@ func copyFile(from, to string) error {
 // A foreign file at the path of the lock is quarantined, and the target of a link is not changed.
 func TestForeignLock(t *testing.T) {
 	for name, put := range map[string]func(dir, lock string) error{
-		"folder": func(_, lock string) error { return os.MkdirAll(lock+"/with/content", 0o700) },
-		"link":   func(dir, lock string) error { return os.Symlink(dir+"/target", lock) },
-		"pipe":   func(_, lock string) error { return syscall.Mkfifo(lock, 0o600) },
+		"directory": func(_, lock string) error { return os.MkdirAll(lock+"/with/content", 0o700) },
+		"link":      func(dir, lock string) error { return os.Symlink(dir+"/target", lock) },
+		"pipe":      func(_, lock string) error { return syscall.Mkfifo(lock, 0o600) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := storedIn(t, 3)
@@ -176,13 +176,13 @@ func TestForeignLock(t *testing.T) {
 
 // Open fails with an error that names the path if the directory of the segments has the wrong type:
 // the segments may be at the target of a link.
-func TestUnusableFolders(t *testing.T) {
+func TestUnusableDirs(t *testing.T) {
 	for name, c := range map[string]struct {
 		make func(dir string) error
 		want string
 	}{
-		"journal is a file": {func(dir string) error { return os.WriteFile(dir+"/journal", nil, 0o600) }, "/journal must be a folder, and is a regular file: move it away"},
-		"journal is a link": {func(dir string) error { return os.Symlink(os.TempDir(), dir+"/journal") }, "/journal must be a folder, and is a symbolic link: move it away"},
+		"journal is a file": {func(dir string) error { return os.WriteFile(dir+"/journal", nil, 0o600) }, "/journal must be a directory, and is a regular file: move it away"},
+		"journal is a link": {func(dir string) error { return os.Symlink(os.TempDir(), dir+"/journal") }, "/journal must be a directory, and is a symbolic link: move it away"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()

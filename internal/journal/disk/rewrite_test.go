@@ -26,7 +26,7 @@ func TestUnusableQuarantine(t *testing.T) {
 		t.Error(err)
 	}
 	if names, _ := files.List("/data/journal"); !slices.Equal(names, []string{"1.segment.damaged"}) {
-		t.Errorf("the folder holds %v", names)
+		t.Errorf("the directory holds %v", names)
 	}
 }
 

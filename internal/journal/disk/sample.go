@@ -32,13 +32,11 @@ func (j *Journal) Sample(limit int, visit backlog.Visit) {
 
 // sampleMemory draws packets in memory, and returns blocks that are not in memory.
 func (j *Journal) sampleMemory(limit int, visit backlog.Visit) (blocks []sampledBlock) {
-	var buffer [128]byte
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	for i := range j.queues {
 		for at, weight := range backlog.Draw(j.queues[i].Len(), limit) {
-			p := j.queues[i].At(at)
-			visit(p.EmitterID.Decoded(buffer[:0], p.Body), p.Messages, weight)
+			visit(j.queues[i].At(at), weight)
 		}
 	}
 	for at, weight := range backlog.Draw(j.backlog.Len(), sampledBlocks) {
@@ -68,7 +66,7 @@ func (r *blockReader) sample(b sampledBlock, visit backlog.Visit) {
 			continue
 		}
 		if info, err := packet.Recheck(found.body, int(found.messages)); err == nil {
-			visit(info.EmitterID.AppendDecoded(nil, found.body), info.Messages, b.weight)
+			visit(&packet.Packet{Body: found.body, Info: info}, b.weight)
 		}
 		return
 	}

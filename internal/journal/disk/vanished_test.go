@@ -15,7 +15,7 @@ import (
 )
 
 // Packets are refused if the next start would not find them.
-func TestVanishedFolder(t *testing.T) {
+func TestVanishedDir(t *testing.T) {
 	for name, remove := range map[string]func(dir string) error{
 		"DATA_DIR removed": os.RemoveAll,
 		"DATA_DIR moved":   func(dir string) error { return os.Rename(dir, dir+"-moved") },
@@ -40,7 +40,7 @@ func TestVanishedFolder(t *testing.T) {
 				t.Fatal(err)
 			}
 			if err := put(); !errors.Is(err, journal.ErrUnwritable) || !strings.Contains(err.Error(), "no longer exists") {
-				t.Errorf("a packet in a folder that vanished: %v", err)
+				t.Errorf("a packet in a directory that vanished: %v", err)
 			}
 			if err := j.CheckCapacity(1); err != nil && !errors.Is(err, journal.ErrUnwritable) {
 				t.Errorf("CheckCapacity returns %v", err)
@@ -60,7 +60,7 @@ func moveNewest(dir string) error {
 
 // A data directory that was moved back is used again; a recreated directory without the lock is not
 // used.
-func TestVanishedFolderComesBack(t *testing.T) {
+func TestVanishedDirComesBack(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	j := openReal(t, dir)
 	put := func() error {

@@ -49,11 +49,11 @@ func (c Config) monitors() []string {
 	if set := c.Monitor.List(); len(set) > 0 {
 		return set
 	}
-	const usualPort = "8222"
+	const defaultPort = "8222"
 	var all []string
 	for _, one := range c.Servers.List() {
 		if u, err := url.Parse(one); err == nil {
-			all = append(all, "http://"+net.JoinHostPort(u.Hostname(), usualPort))
+			all = append(all, "http://"+net.JoinHostPort(u.Hostname(), defaultPort))
 		}
 	}
 	return all

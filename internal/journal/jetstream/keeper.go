@@ -120,7 +120,7 @@ func (j *Journal) refresh(ctx context.Context) (well bool) {
 	}
 	well = j.refreshPartitions(ctx) && well
 	j.mu.Lock()
-	found := j.findStuckLocked(time.Now())
+	found := j.findPartlyEndedLocked(time.Now())
 	j.mu.Unlock()
 	j.separate(ctx, found)
 	return well

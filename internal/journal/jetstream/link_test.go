@@ -21,9 +21,9 @@ import (
 // write writes files into a directory and returns their paths.
 func write(t *testing.T, contents ...[]byte) (paths []string) {
 	t.Helper()
-	folder := t.TempDir()
+	dir := t.TempDir()
 	for i, content := range contents {
-		path := filepath.Join(folder, fmt.Sprint(i, ".pem"))
+		path := filepath.Join(dir, fmt.Sprint(i, ".pem"))
 		if err := os.WriteFile(path, content, 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -132,17 +132,17 @@ type heldPackets struct {
 	slots   []int
 }
 
-// stuck is an envelope with some ended and some slow packets.
-type stuck struct {
+// partlyEnded is an envelope with some ended and some slow packets.
+type partlyEnded struct {
 	claim    *claim
 	stream   string
 	sequence uint64
 }
 
-func (j *Journal) findStuckLocked(now time.Time) (found []stuck) {
+func (j *Journal) findPartlyEndedLocked(now time.Time) (found []partlyEnded) {
 	for _, c := range j.claims {
 		if now.Sub(c.received) > j.stuckAfter && !c.moving && c.queued == 0 && c.claimed < len(c.slotsStored()) && c.reply != "" && len(found) < maxStuck {
-			found = append(found, stuck{c, c.partition.stream, c.sequence})
+			found = append(found, partlyEnded{c, c.partition.stream, c.sequence})
 		}
 	}
 	return found
@@ -161,7 +161,7 @@ func (c *claim) slotsStored() []int {
 
 // separate gives slow packets an envelope of their own, so that ended packets take no space in the
 // stream. It reads the bytes from the stream, because the packets themselves are in use.
-func (j *Journal) separate(ctx context.Context, all []stuck) {
+func (j *Journal) separate(ctx context.Context, all []partlyEnded) {
 	for _, one := range all {
 		ctx, cancel := context.WithTimeout(ctx, natslink.APITimeout)
 		data, err := j.readMessage(ctx, one.stream, one.sequence)

@@ -215,8 +215,8 @@ func countOf(j *Journal, _ string) (copies int) {
 }
 
 func testDamage(t *testing.T, c Config) {
-	folder := filepath.Join(t.TempDir(), "quarantine")
-	j, err := Open(t.Context(), c, Dependencies{Logger: slog.New(slog.DiscardHandler), Pool: &packet.Pool{}, QuarantineDir: folder})
+	dir := filepath.Join(t.TempDir(), "quarantine")
+	j, err := Open(t.Context(), c, Dependencies{Logger: slog.New(slog.DiscardHandler), Pool: &packet.Pool{}, QuarantineDir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -235,7 +235,7 @@ func testDamage(t *testing.T, c Config) {
 	if s := j.Stats(); s.Damaged.Packets != 3 || s.Received != s.Acknowledged {
 		t.Errorf("%+v", s)
 	}
-	files, err := os.ReadDir(folder)
+	files, err := os.ReadDir(dir)
 	if err != nil || len(files) != 3 {
 		t.Errorf("the quarantine has %d files: %v", len(files), err)
 	}

@@ -8,12 +8,10 @@ import (
 
 // Sample implements journal.Journal.
 func (j *Journal) Sample(limit int, visit backlog.Visit) {
-	var buffer [128]byte
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	for at, weight := range backlog.Draw(j.queue.Len(), limit) {
-		p := j.queue.At(at)
-		visit(p.EmitterID.Decoded(buffer[:0], p.Body), p.Messages, weight)
+		visit(j.queue.At(at), weight)
 	}
 }
 

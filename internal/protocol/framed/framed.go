@@ -67,7 +67,7 @@ type Config struct {
 // connection ended between two frames. When ctx ends, the deadline for reads of the connection must
 // have been set to a time in the past, and all data that was read is consumed.
 func Read(ctx context.Context, conn net.Conn, config Config, memory Memory, consumer Consumer) error {
-	r := &reader{ctx: ctx, conn: conn, config: config, memory: memory, consumer: consumer, size: minBuffer}
+	r := &reader{ctx: ctx, conn: conn, config: config, memory: memory, size: minBuffer}
 	defer r.release()
 	for {
 		ended, err := r.fill()
@@ -90,15 +90,14 @@ func Read(ctx context.Context, conn net.Conn, config Config, memory Memory, cons
 
 // reader is one connection. Its buffer begins with the incomplete frame, if there is one.
 type reader struct {
-	ctx      context.Context
-	conn     net.Conn
-	config   Config
-	memory   Memory
-	consumer Consumer
-	buffer   *packet.Packet // nil: empty
-	size     int            // bytes, of the next empty buffer
-	begun    time.Time      // when the first byte of the buffer arrived
-	fault    error          // why the connection ended
+	ctx    context.Context
+	conn   net.Conn
+	config Config
+	memory Memory
+	buffer *packet.Packet // nil: empty
+	size   int            // bytes, of the next empty buffer
+	begun  time.Time      // when the first byte of the buffer arrived
+	fault  error          // why the connection ended
 }
 
 // fill reads available data, at least one byte unless the connection has ended.

@@ -50,7 +50,6 @@ const (
 type GRPC struct {
 	logs
 	server *http.Server
-	logger *slog.Logger
 	served chan struct{} // closed when Serve has ended
 }
 
@@ -68,7 +67,7 @@ type GRPCDependencies struct {
 
 // ServeGRPC starts serving a listener, until Stop.
 func ServeGRPC(l net.Listener, deps GRPCDependencies) *GRPC {
-	g := &GRPC{logs: logs{receiver: deps.Receiver}, logger: deps.Logger, served: make(chan struct{})}
+	g := &GRPC{logs: logs{receiver: deps.Receiver}, served: make(chan struct{})}
 	g.server = &http.Server{
 		Handler: g, Protocols: new(http.Protocols), MaxHeaderBytes: maxHeaderBytes, ReadHeaderTimeout: handshakeTimeout,
 		HTTP2: &http.HTTP2Config{

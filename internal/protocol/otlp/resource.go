@@ -39,7 +39,7 @@ func (r *resource) encode() error {
 	r.members = append(r.members, `,"input":"otlp"`...)
 	for i := range r.object.attributes {
 		a := &r.object.attributes[i]
-		if record.IsCopied(a.key) && a.value.Tag == otlp.ValueString && len(a.value.Text) > 0 && len(a.value.Text) <= maxCopyBytes {
+		if packet.IsCopiedKey(a.key) && a.value.Tag == otlp.ValueString && len(a.value.Text) > 0 && len(a.value.Text) <= maxCopyBytes {
 			r.members = append(packet.AppendQuoted(append(r.members, ','), a.key), ':')
 			r.members = record.AppendQuoted(r.members, a.value.Text)
 		}

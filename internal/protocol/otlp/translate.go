@@ -256,12 +256,12 @@ func (t *translator) chunk() error {
 			return err
 		}
 	}
-	t.learn(float64(t.group.Bytes()-before) / float64(bytes))
+	t.adjustGrowth(float64(t.group.Bytes()-before) / float64(bytes))
 	return nil
 }
 
-// learn increases growth at once, and decreases it slowly: too little memory costs a copy.
-func (t *translator) learn(growth float64) {
+// adjustGrowth increases growth at once, and decreases it slowly: too little memory costs a copy.
+func (t *translator) adjustGrowth(growth float64) {
 	const part = 1.0 / 16
 	t.growth = max(growth, t.growth-part*(t.growth-growth))
 }

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"unicode/utf8"
 
+	"github.com/logstreamer/logstreamer/internal/packet"
 	"github.com/logstreamer/logstreamer/internal/protocol/jsontext"
 )
 
@@ -145,8 +146,8 @@ func (m *Message) addContent(name, content []byte) {
 // appendName is appendKey for the content of a JSON string.
 func (m *Message) appendName(dst, name []byte) []byte {
 	dst = append(dst, ',', '"')
-	if IsReserved(jsontext.Decoded(name, nil), m.Copies) {
-		dst = append(dst, AttributesPrefix...)
+	if packet.IsReservedKey(jsontext.Decoded(name, nil), m.Copies) {
+		dst = append(dst, packet.AttributesPrefix...)
 	}
 	return m.appendContent(dst, name)
 }

@@ -61,28 +61,6 @@ func OTLPLevel(number int32) string {
 	}
 }
 
-// OTLPSeverity returns the SeverityNumber of a level's name, that of INFO for an unknown one.
-func OTLPSeverity(name []byte) uint64 {
-	switch NamedLevel(name) {
-	case Trace:
-		return 1
-	case Debug:
-		return 5
-	case Notice:
-		return 10
-	case Warn:
-		return 13
-	case Error:
-		return 17
-	case Critical:
-		return 18
-	case Fatal:
-		return 21
-	default:
-		return 9
-	}
-}
-
 // NamedLevel returns the level of a common name, ignoring case and surrounding white space, or
 // "" for an unknown one.
 func NamedLevel(name []byte) string {
@@ -91,22 +69,10 @@ func NamedLevel(name []byte) string {
 	switch {
 	case !known:
 		return ""
-	case level == packet.LevelCritical && isFatal(name):
+	case level == packet.LevelCritical && packet.IsFatal(name):
 		return Fatal
 	default:
 		return level.String()
-	}
-}
-
-// isFatal reports whether a name of LevelCritical means that a program, or a system, ends.
-func isFatal(name []byte) bool {
-	switch name[0] | 0x20 {
-	case 'f', 'p', 'd': // fatal, panic, dpanic
-		return true
-	case 'e': // emerg, emergency
-		return true
-	default:
-		return false
 	}
 }
 

@@ -3,7 +3,6 @@
 package record
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/hex"
 	"math/bits"
@@ -29,7 +28,7 @@ const emptyBody = "(empty)"
 // Message encodes one message of a packet. Begin starts a message, the setters add to it in
 // any order, and Packets.Add takes it. It is reused, and must not be used concurrently.
 type Message struct {
-	// Copies is set if keys of IsCopied are the resource's in this protocol.
+	// Copies is set if keys of packet.IsCopiedKey are the resource's in this protocol.
 	Copies bool
 	// Measures is set if packets are only measured: texts that need no escape are then counted, not
 	// written.
@@ -215,8 +214,8 @@ func (m *Message) AddFrom(other *Message) {
 
 func (m *Message) appendKey(dst, key []byte) []byte {
 	dst = append(dst, ',', '"')
-	if IsReserved(key, m.Copies) {
-		dst = append(dst, AttributesPrefix...)
+	if packet.IsReservedKey(key, m.Copies) {
+		dst = append(dst, packet.AttributesPrefix...)
 	}
 	return m.appendText(dst, key)
 }
@@ -321,45 +320,4 @@ func decimalDigits(n uint64) int {
 // powers has the powers of ten by their number of digits minus one.
 var powers = [...]uint64{
 	0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19,
-}
-
-// AttributesPrefix is the prefix of the key of an attribute whose own key is reserved.
-const AttributesPrefix = "attributes."
-
-// IsReserved reports whether the key of an attribute gets AttributesPrefix, since this service
-// writes metadata with the key, or with the rest of the key behind such prefixes. With copies that
-// includes the keys of IsCopied. It may be called concurrently.
-func IsReserved(key []byte, copies bool) bool {
-	key = withoutPrefix(key)
-	return isWritten(key) || copies && IsCopied(key)
-}
-
-// IsCopied reports whether messages copy attributes with a key from their resource. It may be
-// called concurrently.
-func IsCopied(key []byte) bool {
-	switch string(key) {
-	case "service.name", "service.instance.id", "host.name", "k8s.namespace.name", "k8s.pod.name", "deployment.environment.name":
-		return true
-	}
-	return false
-}
-
-// withoutPrefix returns the key without any AttributesPrefix.
-func withoutPrefix(key []byte) []byte {
-	for bytes.HasPrefix(key, []byte(AttributesPrefix)) {
-		key = key[len(AttributesPrefix):]
-	}
-	return key
-}
-
-func isWritten(key []byte) bool {
-	switch string(key) {
-	case "trace_id", "span_id", "trace_flags", "severity_number", "severity_text",
-		"time_unix_nano", "observed_time_unix_nano", "event_name",
-		"otel.scope.name", "otel.scope.version", "otel.dropped_attributes_count",
-		"appname", "procid", "msgid", "facility", "es.index", "es.id", "fluent.tag", "input",
-		"body_key", "body_empty", "invalid_utf8":
-		return true
-	}
-	return len(key) > len("sd.") && string(key[:3]) == "sd."
 }

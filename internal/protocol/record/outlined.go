@@ -18,7 +18,7 @@ const (
 type outlineBegins struct {
 	index    *jsontext.Index
 	outline  int
-	learned  bool // for the outline, if that is possible
+	tried    bool // for the outline, if that is possible
 	complete bool
 	begins   [][]byte
 	path     []byte
@@ -32,11 +32,11 @@ func (b *outlineBegins) of(m *Message, index *jsontext.Index) [][]byte {
 	case outline == 0:
 		return nil
 	case b.index != index || b.outline != outline:
-		b.index, b.outline, b.learned, b.complete = index, outline, false, false
+		b.index, b.outline, b.tried, b.complete = index, outline, false, false
 		return nil
-	case !b.learned:
+	case !b.tried:
 		members, _ := index.Members()
-		b.learned, b.complete = true, len(members) <= maxBegins && b.learn(m, index, members)
+		b.tried, b.complete = true, len(members) <= maxBegins && b.setBegins(m, index, members)
 	}
 	if !b.complete {
 		return nil
@@ -44,14 +44,14 @@ func (b *outlineBegins) of(m *Message, index *jsontext.Index) [][]byte {
 	return b.begins
 }
 
-// learn sets the beginnings, and reports whether there are any.
-func (b *outlineBegins) learn(m *Message, index *jsontext.Index, members []jsontext.Member) bool {
+// setBegins sets the beginnings, and reports whether there are any.
+func (b *outlineBegins) setBegins(m *Message, index *jsontext.Index, members []jsontext.Member) bool {
 	b.begins = slices.Grow(b.begins[:0], len(members))[:len(members)]
-	return b.learnInner(m, index, members, b.begins, 0, 1)
+	return b.setInnerBegins(m, index, members, b.begins, 0, 1)
 }
 
-// learnInner sets the beginnings of members under the first bytes of the path.
-func (b *outlineBegins) learnInner(m *Message, index *jsontext.Index, members []jsontext.Member, begins [][]byte, prefix, depth int) bool {
+// setInnerBegins sets the beginnings of members under the first bytes of the path.
+func (b *outlineBegins) setInnerBegins(m *Message, index *jsontext.Index, members []jsontext.Member, begins [][]byte, prefix, depth int) bool {
 	for n := 0; n < len(members); n++ {
 		one := &members[n]
 		inner := int(one.Inner)
@@ -62,7 +62,7 @@ func (b *outlineBegins) learnInner(m *Message, index *jsontext.Index, members []
 			}
 			begins[n] = begins[n][:0]
 			b.path = append(b.path, '.')
-			if !b.learnInner(m, index, members[n+1:][:inner], begins[n+1:][:inner], len(b.path), depth+1) {
+			if !b.setInnerBegins(m, index, members[n+1:][:inner], begins[n+1:][:inner], len(b.path), depth+1) {
 				return false
 			}
 			n += inner

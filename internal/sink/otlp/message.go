@@ -9,7 +9,6 @@ import (
 	"github.com/logstreamer/logstreamer/internal/otlp"
 	"github.com/logstreamer/logstreamer/internal/packet"
 	"github.com/logstreamer/logstreamer/internal/protobuf"
-	"github.com/logstreamer/logstreamer/internal/protocol/record"
 )
 
 const (
@@ -35,8 +34,8 @@ func (e *encoder) record() {
 		if pair.Type == 0 && !pair.Null && e.own(name, pair.Value, &o) {
 			continue
 		}
-		if bytes.HasPrefix(name, []byte(record.AttributesPrefix)) && record.IsReserved(name, e.packet.Resource.Present) {
-			name = name[len(record.AttributesPrefix):]
+		if bytes.HasPrefix(name, []byte(packet.AttributesPrefix)) && packet.IsReservedKey(name, e.packet.Resource.Present) {
+			name = name[len(packet.AttributesPrefix):]
 		}
 		e.dst = e.attribute(e.dst, otlp.RecordAttributes, name, pair)
 	}
@@ -50,7 +49,7 @@ func (e *encoder) record() {
 		e.dst = e.appendText(e.dst, otlp.RecordSeverityText, m.Level)
 	}
 	if !o.hasSeverity && !e.packet.Resource.Present {
-		e.dst = protobuf.AppendVarint(e.dst, otlp.RecordSeverityNumber, record.OTLPSeverity(e.decoded(m.Level)))
+		e.dst = protobuf.AppendVarint(e.dst, otlp.RecordSeverityNumber, severityOf(e.decoded(m.Level)))
 	}
 	e.body(m, o.emptyBody)
 }
@@ -124,7 +123,7 @@ func isOfHead(name []byte) bool {
 	case "input", "otel.scope.name", "otel.scope.version":
 		return true
 	}
-	return record.IsCopied(name)
+	return packet.IsCopiedKey(name)
 }
 
 // number returns the value of decimal digits.
@@ -156,4 +155,17 @@ func (e *encoder) id(tag byte, value packet.Text, size int) bool {
 	}
 	e.dst = protobuf.AppendText(e.dst, tag, id[:size])
 	return true
+}
+
+// severityOf returns the SeverityNumber of a level's name, that of INFO for an unknown one.
+func severityOf(name []byte) uint64 {
+	name = bytes.TrimSpace(name)
+	level, _ := packet.ParseLevel(name)
+	if level == packet.LevelCritical && packet.IsFatal(name) {
+		return 21
+	}
+	return [...]uint64{
+		packet.LevelTrace: 1, packet.LevelDebug: 5, packet.LevelInfo: 9, packet.LevelNotice: 10,
+		packet.LevelWarn: 13, packet.LevelError: 17, packet.LevelCritical: 18,
+	}[level]
 }

@@ -12,7 +12,7 @@ import (
 
 // Names of metadata with a meaning for several backends.
 const (
-	TimeUnixNano = "time_unix_nano"
+	timeUnixNano = "time_unix_nano"
 	serviceName  = "service.name"
 	hostName     = "host.name"
 	scopePrefix  = "otel.scope."
@@ -137,7 +137,7 @@ func nanoseconds(milliseconds int64) int64 {
 
 func (r *Reader) addMetadata(pair *packet.Pair) {
 	name := r.decode("", pair.Name)
-	if string(name) == TimeUnixNano && r.parseTime(pair.Value) {
+	if string(name) == timeUnixNano && r.parseTime(pair.Value) {
 		return
 	}
 	if !pair.Value.IsEmpty() {

@@ -10,8 +10,8 @@ import (
 )
 
 // ServeTLS returns the settings with which a distributor serves TLS, with a certificate that the
-// authority in ca.crt of the folder signs.
-func ServeTLS(t *testing.T, folder string) (env []string) {
+// authority in ca.crt of the directory signs.
+func ServeTLS(t *testing.T, dir string) (env []string) {
 	t.Helper()
 	authority, err := certificatetest.NewAuthority("test", time.Now().Add(time.Hour))
 	if err != nil {
@@ -21,11 +21,11 @@ func ServeTLS(t *testing.T, folder string) (env []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cert, key, err := pair.Write(folder, "distributor")
+	cert, key, err := pair.Write(dir, "distributor")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(folder, "ca.crt"), authority.PEM, 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "ca.crt"), authority.PEM, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return []string{"TLS_CERT=" + cert, "TLS_KEY=" + key}

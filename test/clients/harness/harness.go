@@ -50,7 +50,7 @@ type Distributor struct {
 	URL string
 	// Addresses are host:port of the inputs with sockets of their own, by name.
 	Addresses map[string]string
-	// DataDir is the folder of the journal and the dead letters.
+	// DataDir is the directory of the journal and the dead letters.
 	DataDir string
 
 	metrics string

@@ -24,9 +24,9 @@ type agent struct {
 	// env are settings of the distributor.
 	env []string
 	tls bool
-	// start starts the program, which follows the files FOLDER/0.log and so on and sends to an
-	// address. With tls the authority's certificate is FOLDER/ca.crt.
-	start func(t *testing.T, folder, host, port string)
+	// start starts the program, which follows the files DIR/0.log and so on and sends to an
+	// address. With tls the authority's certificate is DIR/ca.crt.
+	start func(t *testing.T, dir, host, port string)
 	// level is the level of the lines, "error" if it is empty.
 	level string
 	// text returns the text of a message, "m-N" if it is nil.
@@ -54,7 +54,7 @@ func (a agent) texts() []string {
 // appendLines appends some of the messages to the files, each of which has every twentieth message.
 // The time of a message has a quarter of a millisecond, so that rounded and truncated times are the
 // same millisecond.
-func (a agent) appendLines(t *testing.T, folder string, begin time.Time, from, to int) {
+func (a agent) appendLines(t *testing.T, dir string, begin time.Time, from, to int) {
 	t.Helper()
 	level := a.level
 	if level == "" {
@@ -66,7 +66,7 @@ func (a agent) appendLines(t *testing.T, folder string, begin time.Time, from, t
 		fmt.Fprintf(&lines[n%followed], `{"time":%q,"level":%q,"host":"web-1","message":"m-%d"}`+"\n", at, level, n)
 	}
 	for n := range lines {
-		file, err := os.OpenFile(filepath.Join(folder, fmt.Sprint(n, ".log")), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+		file, err := os.OpenFile(filepath.Join(dir, fmt.Sprint(n, ".log")), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -80,11 +80,11 @@ func (a agent) appendLines(t *testing.T, folder string, begin time.Time, from, t
 }
 
 // distributor starts a distributor with the settings that the agent needs.
-func (a agent) distributor(t *testing.T, folder string, env []string) (d *harness.Distributor, host, port string) {
+func (a agent) distributor(t *testing.T, dir string, env []string) (d *harness.Distributor, host, port string) {
 	t.Helper()
 	env = append(env, a.env...)
 	if a.tls {
-		env = append(env, harness.ServeTLS(t, folder)...)
+		env = append(env, harness.ServeTLS(t, dir)...)
 	}
 	if a.input == "http" {
 		d = harness.Start(t, nil, env...)
@@ -98,15 +98,15 @@ func (a agent) distributor(t *testing.T, folder string, env []string) (d *harnes
 
 // run makes the agent send half of the messages, disturbs it, and makes it send the others.
 func (a agent) run(t *testing.T, happens harness.Disturbance) {
-	folder := t.TempDir()
-	d, host, port := a.distributor(t, folder, happens.Env)
+	dir := t.TempDir()
+	d, host, port := a.distributor(t, dir, happens.Env)
 	begin := time.Now().Truncate(time.Second)
-	a.appendLines(t, folder, begin, 0, messages/2)
-	a.start(t, folder, host, port)
+	a.appendLines(t, dir, begin, 0, messages/2)
+	a.start(t, dir, host, port)
 	all := a.texts()
 	d.Analyzer.AwaitAll(t, "", all[:1])
 	happens.Happen(d)
-	a.appendLines(t, folder, begin, messages/2, messages)
+	a.appendLines(t, dir, begin, messages/2, messages)
 	if (happens.Name == "killed" || happens.Name == "upgraded") && a.unacknowledged {
 		d.Analyzer.AwaitAll(t, "", all[messages-1:])
 		d.Stop()

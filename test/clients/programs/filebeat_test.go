@@ -15,14 +15,14 @@ func filebeat(processors, index string) agent {
 	}
 	return agent{
 		input: "elasticsearch", emitter: always("shop/web-1"),
-		start: func(t *testing.T, folder, host, port string) {
+		start: func(t *testing.T, dir, host, port string) {
 			t.Helper()
-			text := strings.NewReplacer("HOST", host, "PORT", port, "FOLDER", folder, "PROCESSORS", processors, "INDEX", index).Replace(`path.home: FOLDER/home
+			text := strings.NewReplacer("HOST", host, "PORT", port, "DIR", dir, "PROCESSORS", processors, "INDEX", index).Replace(`path.home: DIR/home
 filebeat.registry.flush: 100ms
 filebeat.inputs:
   - type: filestream
     id: app
-    paths: ["FOLDER/*.log"]
+    paths: ["DIR/*.log"]
     prospector.scanner.check_interval: 1s
     parsers:
       - ndjson: {target: app, message_key: message}
@@ -40,7 +40,7 @@ output.elasticsearch:
   INDEX
 logging: {to_stderr: true, level: warning}
 `)
-			config := filepath.Join(folder, "filebeat.yml")
+			config := filepath.Join(dir, "filebeat.yml")
 			if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 				t.Fatal(err)
 			}

@@ -8,14 +8,14 @@ import (
 	"testing"
 )
 
-// fluentBit returns Fluent Bit with an output, in which HOST, PORT and FOLDER are replaced.
+// fluentBit returns Fluent Bit with an output, in which HOST, PORT and DIR are replaced.
 func fluentBit(input, output string) agent {
 	return agent{
 		input: input, emitter: always("shop/web-1"),
-		start: func(t *testing.T, folder, host, port string) {
+		start: func(t *testing.T, dir, host, port string) {
 			t.Helper()
-			output := strings.NewReplacer("HOST", host, "PORT", port, "FOLDER", folder).Replace(output)
-			config := filepath.Join(folder, "config.yaml")
+			output := strings.NewReplacer("HOST", host, "PORT", port, "DIR", dir).Replace(output)
+			config := filepath.Join(dir, "config.yaml")
 			text := fmt.Sprintf(`service:
   flush: 0.2
   log_level: warn
@@ -32,7 +32,7 @@ pipeline:
       port: %s
       retry_limit: no_limits
 %s
-`, folder, host, port, output)
+`, dir, host, port, output)
 			if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 				t.Fatal(err)
 			}
@@ -116,7 +116,7 @@ var fluentBits = map[string]agent{
 	"forward":                fluentBit("forward", acknowledged).with(tagged),
 	"forward gzip":           fluentBit("forward", acknowledged+gzipped).with(tagged),
 	"forward shared key":     fluentBit("forward", acknowledged+"\n      shared_key: secret\n      self_hostname: web-1").with(tagged).with(func(a *agent) { a.env = []string{"FORWARD_SHARED_KEY=secret"} }),
-	"forward TLS":            fluentBit("forward", acknowledged+"\n      tls: on\n      tls.verify: on\n      tls.ca_file: FOLDER/ca.crt").with(tagged).with(func(a *agent) { a.tls = true }),
+	"forward TLS":            fluentBit("forward", acknowledged+"\n      tls: on\n      tls.verify: on\n      tls.ca_file: DIR/ca.crt").with(tagged).with(func(a *agent) { a.tls = true }),
 	"forward unacknowledged": fluentBit("forward", "\n      name: forward").with(tagged).with(unacknowledged),
 	"forward seconds":        fluentBit("forward", acknowledged+"\n      time_as_integer: true").with(tagged).with(func(a *agent) { a.seconds = true }),
 
@@ -147,7 +147,7 @@ var fluentBits = map[string]agent{
 	"syslog TCP":      fluentBit("syslog-tcp", syslogOutput+"tcp").with(syslogged),
 	"syslog RFC 3164": fluentBit("syslog-tcp", syslogOutput+"tcp\n      syslog_format: rfc3164").with(syslogged).with(func(a *agent) { a.seconds = true }),
 	"syslog UDP":      fluentBit("syslog-udp", syslogOutput+"udp").with(syslogged).with(datagrams),
-	"syslog TLS":      fluentBit("syslog-tls", syslogOutput+"tls\n      tls: on\n      tls.verify: on\n      tls.ca_file: FOLDER/ca.crt").with(syslogged).with(func(a *agent) { a.tls = true }),
+	"syslog TLS":      fluentBit("syslog-tls", syslogOutput+"tls\n      tls: on\n      tls.verify: on\n      tls.ca_file: DIR/ca.crt").with(syslogged).with(func(a *agent) { a.tls = true }),
 }
 
 // Each output of Fluent Bit delivers each record once in each disturbance; outputs without

@@ -8,12 +8,12 @@ import (
 	"testing"
 )
 
-// fluentd returns Fluentd with a filter, or none, and an output in which HOST, PORT and FOLDER are
+// fluentd returns Fluentd with a filter, or none, and an output in which HOST, PORT and DIR are
 // replaced.
 func fluentd(input, filter, output string) agent {
 	return agent{
 		input: input,
-		start: func(t *testing.T, folder, host, port string) {
+		start: func(t *testing.T, dir, host, port string) {
 			t.Helper()
 			var text strings.Builder
 			text.WriteString("<system>\n  log_level warn\n</system>\n")
@@ -30,7 +30,7 @@ func fluentd(input, filter, output string) agent {
     time_format %%Y-%%m-%%dT%%H:%%M:%%S.%%N%%z
   </parse>
 </source>
-`, folder, n)
+`, dir, n)
 			}
 			text.WriteString(filter)
 			fmt.Fprintf(&text, `<match app.**>
@@ -43,8 +43,8 @@ func fluentd(input, filter, output string) agent {
     retry_forever true
   </buffer>
 </match>
-`, strings.NewReplacer("HOST", host, "PORT", port, "FOLDER", folder).Replace(output))
-			config := filepath.Join(folder, "config")
+`, strings.NewReplacer("HOST", host, "PORT", port, "DIR", dir).Replace(output))
+			config := filepath.Join(dir, "config")
 			if err := os.WriteFile(config, []byte(text.String()), 0o600); err != nil {
 				t.Fatal(err)
 			}
@@ -86,7 +86,7 @@ var fluentds = map[string]agent{
 	"forward shared key": fluentd("forward", "", fluentdAcknowledged+"  <security>\n    self_hostname web-1\n    shared_key secret\n  </security>").
 		with(tagged).with(func(a *agent) { a.env = []string{"FORWARD_SHARED_KEY=secret"} }),
 	"forward TLS": fluentd("forward", "", strings.Replace(fluentdAcknowledged, "    host", "    name distributor\n    host", 1)+
-		"  transport tls\n  tls_cert_path FOLDER/ca.crt").with(tagged).with(func(a *agent) { a.tls = true }),
+		"  transport tls\n  tls_cert_path DIR/ca.crt").with(tagged).with(func(a *agent) { a.tls = true }),
 	"http": fluentd("http", fluentdTimestamp, fluentdHTTP).with(ofHost),
 }
 

@@ -8,12 +8,12 @@ import (
 	"testing"
 )
 
-// telegraf returns Telegraf with an output, in which HOST, PORT and FOLDER are replaced. Message
+// telegraf returns Telegraf with an output, in which HOST, PORT and DIR are replaced. Message
 // and host are its names of the field and the tag with the lines' message and host.
 func telegraf(input, message, host, output string) agent {
 	return agent{
 		input: input,
-		start: func(t *testing.T, folder, to, port string) {
+		start: func(t *testing.T, dir, to, port string) {
 			t.Helper()
 			text := fmt.Sprintf(`[global_tags]
 job = "shop"
@@ -41,8 +41,8 @@ rename = %q
 path = "message"
 rename = %q
 %s
-`, folder, host, message, strings.NewReplacer("HOST", to, "PORT", port, "FOLDER", folder).Replace(output))
-			config := filepath.Join(folder, "telegraf.conf")
+`, dir, host, message, strings.NewReplacer("HOST", to, "PORT", port, "DIR", dir).Replace(output))
+			config := filepath.Join(dir, "telegraf.conf")
 			if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 				t.Fatal(err)
 			}

@@ -28,10 +28,10 @@ func program(t *testing.T, name string) string {
 // sender is a daemon that sends the lines of a file.
 type sender struct {
 	input string // of the distributor
-	// config returns the daemon's configuration, for files of a folder: in.log has the lines, and
+	// config returns the daemon's configuration, for files of a directory: in.log has the lines, and
 	// ca.crt the distributor's authority.
-	config  func(folder, host, port string) string
-	command func(t *testing.T, folder string) *exec.Cmd
+	config  func(dir, host, port string) string
+	command func(t *testing.T, dir string) *exec.Cmd
 	// env are settings of the distributor.
 	env []string
 	tls bool
@@ -41,14 +41,14 @@ type sender struct {
 }
 
 // start starts the daemon and returns the file that it reads.
-func (s sender) start(t *testing.T, folder, address string) (file string) {
+func (s sender) start(t *testing.T, dir, address string) (file string) {
 	t.Helper()
 	host, port, _ := net.SplitHostPort(address)
-	if err := os.WriteFile(filepath.Join(folder, "config"), []byte(s.config(folder, host, port)), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "config"), []byte(s.config(dir, host, port)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	var output bytes.Buffer
-	command := s.command(t, folder)
+	command := s.command(t, dir)
 	command.Stdout, command.Stderr = &output, &output
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
@@ -60,15 +60,15 @@ func (s sender) start(t *testing.T, folder, address string) (file string) {
 			t.Logf("%s: %s", command.Path, output.String())
 		}
 	})
-	return filepath.Join(folder, "in.log")
+	return filepath.Join(dir, "in.log")
 }
 
 // distributor starts a distributor with the settings that the sender needs.
-func (s sender) distributor(t *testing.T, folder string, env []string) *harness.Distributor {
+func (s sender) distributor(t *testing.T, dir string, env []string) *harness.Distributor {
 	t.Helper()
 	env = append(env, s.env...)
 	if s.tls {
-		env = append(env, harness.ServeTLS(t, folder)...)
+		env = append(env, harness.ServeTLS(t, dir)...)
 	}
 	return harness.Start(t, []string{s.input}, env...)
 }
@@ -88,10 +88,10 @@ func appendLines(t *testing.T, file string, lines []string) {
 
 // run sends half of the messages, disturbs the daemon, and sends the others.
 func (s sender) run(t *testing.T, happens harness.Disturbance) {
-	folder := t.TempDir()
-	d := s.distributor(t, folder, happens.Env)
+	dir := t.TempDir()
+	d := s.distributor(t, dir, happens.Env)
 	start := time.Now().Add(-2 * time.Second).UnixMilli()
-	file := s.start(t, folder, d.Addresses[s.input])
+	file := s.start(t, dir, d.Addresses[s.input])
 	all := texts()
 	appendLines(t, file, all[:messages/2])
 	d.Analyzer.AwaitAll(t, "m-", all[:1])
@@ -130,9 +130,9 @@ func hostname() string {
 func rsyslog(input, module, action string) sender {
 	return sender{
 		input: input, emitter: hostname(), metadata: map[string]string{"appname": "app", "facility": "local0"},
-		config: func(folder, host, port string) string {
+		config: func(dir, host, port string) string {
 			authority := ""
-			if ca := filepath.Join(folder, "ca.crt"); strings.Contains(action, "gtls") {
+			if ca := filepath.Join(dir, "ca.crt"); strings.Contains(action, "gtls") {
 				authority = fmt.Sprintf("defaultNetstreamDriverCAFile=%q", ca)
 			}
 			action := strings.NewReplacer("HOST", host, "PORT", port).Replace(action)
@@ -141,10 +141,10 @@ module(load="imfile")
 %s
 input(type="imfile" file=%q tag="app:" severity="error" facility="local0")
 action(%s action.resumeRetryCount="-1" action.resumeInterval="1" queue.type="linkedList")
-`, folder, authority, module, filepath.Join(folder, "in.log"), action)
+`, dir, authority, module, filepath.Join(dir, "in.log"), action)
 		},
-		command: func(t *testing.T, folder string) *exec.Cmd {
-			return exec.Command(program(t, "rsyslogd"), "-n", "-f", filepath.Join(folder, "config"), "-i", filepath.Join(folder, "pid"))
+		command: func(t *testing.T, dir string) *exec.Cmd {
+			return exec.Command(program(t, "rsyslogd"), "-n", "-f", filepath.Join(dir, "config"), "-i", filepath.Join(dir, "pid"))
 		},
 	}
 }
