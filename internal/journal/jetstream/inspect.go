@@ -45,6 +45,8 @@ type StreamReport struct {
 	// Claimed envelopes are those that distributors have received and not acknowledged.
 	Claimed     int64 `json:"claimed_envelopes"`
 	Redelivered int64 `json:"redelivered_envelopes"`
+	// Concerns are settings with which a distributor works, although not as well as with others.
+	Concerns []Concern `json:"concerns,omitempty"`
 
 	first, last uint64
 	subject     string
@@ -136,12 +138,23 @@ func (r *reader) stream(ctx context.Context, partition int) (StreamReport, error
 	if err := checkStream(info.Config, want); err != nil {
 		return one, err
 	}
-	if consumer, err := stream.Consumer(ctx, durable); err == nil {
-		now := consumer.CachedInfo()
-		one.Claimed, one.Redelivered = int64(now.NumAckPending), int64(now.NumRedelivered)
-		return one, checkConsumer(want.Name, now.Config, consumerConfig(one.subject))
+	one.Concerns = streamConcerns(info.Config, want, r.conn.MaxPayload())
+	return one, r.consumer(ctx, stream, &one)
+}
+
+// consumer adds the consumer of a stream to its report, if there is one.
+func (r *reader) consumer(ctx context.Context, stream jetstream.Stream, one *StreamReport) error {
+	consumer, err := stream.Consumer(ctx, durable)
+	if errors.Is(err, jetstream.ErrConsumerNotFound) {
+		return nil
 	}
-	return one, nil
+	if err != nil {
+		return consumerError(err, one.Name)
+	}
+	now := consumer.CachedInfo()
+	one.Claimed, one.Redelivered = int64(now.NumAckPending), int64(now.NumRedelivered)
+	one.Concerns = append(one.Concerns, consumerConcerns(now.Config)...)
+	return checkConsumer(one.Name, now.Config, consumerConfig(one.subject), r.conn.MaxPayload())
 }
 
 // Inspect reads all streams and verifies the checksum of each packet. It claims and changes

@@ -21,7 +21,13 @@ const (
 	// maxPullMessages bounds the envelopes of one pull, so that distributors share small envelopes.
 	// See receiver.batchLocked.
 	maxPullMessages = 128
-	pullExpires     = 30 * time.Second
+	// usualPullBytes is the minimum of a pull, for an envelope of usual size; maxMessageBytes is the
+	// size of the largest message that NATS servers can be configured for.
+	usualPullBytes  = envelopeBytes + envelopeOverhead + messageOverhead
+	maxMessageBytes = 64<<20 + messageOverhead
+	pullExpires     = 10 * time.Second
+	// exhaustedFor is the time after a pull had no memory for which pulls are short.
+	exhaustedFor = time.Minute
 	// behindAfter is the age of the first queued envelope from which nothing is pulled: other
 	// distributors may be faster.
 	behindAfter = time.Second
@@ -42,6 +48,7 @@ type receiver struct {
 	pulls     uint64
 	pull      pull
 	batch     int  // see batchLocked
+	needed    int  // minimum of bytes of the next pull: see grow
 	broken    bool // the latest pull was not answered, or the server ended it
 	timer     *time.Timer
 
@@ -66,7 +73,7 @@ type pull struct {
 
 func newReceiver(j *Journal, p *partition) *receiver {
 	inbox := nats.NewInbox()
-	return &receiver{journal: j, partition: p, inbox: inbox, batch: maxPullMessages, messages: make(chan *nats.Msg, 8*maxPullMessages), started: time.Now(), markSubject: inbox + ".mark"}
+	return &receiver{journal: j, partition: p, inbox: inbox, batch: maxPullMessages, needed: usualPullBytes, messages: make(chan *nats.Msg, 8*maxPullMessages), started: time.Now(), markSubject: inbox + ".mark"}
 }
 
 func (r *receiver) run(context.Context) {
@@ -137,8 +144,8 @@ func (r *receiver) wait(delay time.Duration) time.Duration {
 func (r *receiver) begin() {
 	j := r.journal
 	j.mu.Lock()
-	bytes := j.pullBytesLocked(r.partition)
-	batch := 0
+	bytes := j.pullBytesLocked(r.partition, r.needed)
+	batch, expires := 0, j.pullExpiresLocked(r.partition)
 	if bytes > 0 {
 		batch = r.batchLocked(time.Now())
 	}
@@ -154,14 +161,14 @@ func (r *receiver) begin() {
 	now := time.Now()
 	r.pull = pull{
 		active: true, inbox: r.inbox + "." + strconv.FormatUint(r.pulls, 10), messages: batch, bytes: bytes,
-		until: now.Add(pullExpires + 2*heartbeat), alive: now,
+		until: now.Add(expires + 2*heartbeat), alive: now,
 	}
 	request, _ := json.Marshal(struct {
 		Batch     int           `json:"batch"`
 		MaxBytes  int           `json:"max_bytes"`
 		Expires   time.Duration `json:"expires"`
 		Heartbeat time.Duration `json:"idle_heartbeat"`
-	}{batch, bytes, pullExpires, heartbeat})
+	}{batch, bytes, expires, heartbeat})
 	subject := fmt.Sprintf("$JS.API.CONSUMER.MSG.NEXT.%s.%s", r.partition.stream, durable)
 	if err := j.link.Conn.PublishRequest(subject, r.pull.inbox, request); err != nil {
 		r.end()
@@ -175,7 +182,7 @@ func (r *receiver) batchLocked(now time.Time) int {
 	if r.journal.isBehindLocked(now) {
 		r.batch, r.journal.wanted = 0, false
 	} else {
-		r.batch = min(max(2*r.batch, 1), maxPullMessages)
+		r.batch = min(max(2*r.batch, 1), r.partition.pullMessages)
 	}
 	return r.batch
 }
@@ -190,9 +197,9 @@ func (j *Journal) prefetchLocked() int64 {
 	return min(j.config.MemoryLimitBytes/(2*memoryShare), maxPullBytes)
 }
 
-// pullBytesLocked returns the number of bytes that a pull may bring, 0 if none is wanted.
-func (j *Journal) pullBytesLocked(p *partition) int {
-	least := j.link.MaxPayload() + messageOverhead
+// pullBytesLocked returns the number of bytes that a pull may bring, at least as many as needed, and
+// 0 if none is wanted.
+func (j *Journal) pullBytesLocked(p *partition, needed int) int {
 	free := j.config.MemoryLimitBytes/memoryShare - j.queuedBytes - j.claimedBytes - j.pulledBytes
 	if j.queuedBytes >= j.prefetchLocked() {
 		j.wanted = false
@@ -200,14 +207,24 @@ func (j *Journal) pullBytesLocked(p *partition) int {
 	switch {
 	case !j.wanted || !p.ready || j.releasing || !j.link.IsConnected():
 		return 0
-	case free < least && j.claimedBytes+j.queuedBytes+j.pulledBytes > 0:
-		j.memoryExhausted = true
+	case free < int64(needed) && j.claimedBytes+j.queuedBytes+j.pulledBytes > 0:
+		j.memoryExhausted, j.exhausted = true, time.Now()
 		return 0
 	}
-	return int(max(min(free/int64(len(j.partitions)), maxPullBytes), least))
+	share := int(max(min(free/int64(len(j.partitions)), maxPullBytes), 0))
+	return min(max(share, needed), p.pullBytes)
 }
 
-// end ends the pull.
+// pullExpiresLocked returns the duration of a pull. It is short while there is little memory, since a
+// pull without messages holds memory that other streams may need.
+func (j *Journal) pullExpiresLocked(p *partition) time.Duration {
+	if time.Since(j.exhausted) < exhaustedFor {
+		return minPullExpires
+	}
+	return p.pullExpires
+}
+
+// end ends the pull, whose memory other pulls may need.
 func (r *receiver) end() {
 	if !r.pull.active {
 		return
@@ -216,7 +233,32 @@ func (r *receiver) end() {
 	j := r.journal
 	j.mu.Lock()
 	j.pulledBytes -= int64(r.pull.bytes)
+	j.memoryFreedLocked()
 	j.mu.Unlock()
+}
+
+// memoryFreedLocked wakes the receivers that wait for memory.
+func (j *Journal) memoryFreedLocked() {
+	if j.memoryExhausted {
+		j.memoryExhausted = false
+		j.wakeReceiversLocked()
+	}
+}
+
+// isUnused reports whether the pull has brought nothing.
+func (r *receiver) isUnused() bool { return r.pull.messages == r.batch }
+
+// grow makes the next pull larger, after one that was too small for the next envelope, and returns
+// the time to pause. The next pull has the bytes of the largest message that the server takes now;
+// those after it have more, for messages that were stored when the server took larger ones.
+func (r *receiver) grow() time.Duration {
+	largest := int(r.journal.link.MaxPayload()) + messageOverhead
+	if r.pull.bytes < largest {
+		r.needed = largest
+		return 0
+	}
+	r.needed = min(2*r.pull.bytes, maxMessageBytes)
+	return pullDelay
 }
 
 // expire ends a pull that is over, or that the server has forgotten.
@@ -233,6 +275,9 @@ const (
 	statusHeartbeat = "100"
 	statusNone      = "404" // there are no messages
 	statusExpired   = "408"
+	// exceedsMaxBytes describes the status after which the next envelope is larger than the bytes
+	// of the pull that are left.
+	exceedsMaxBytes = "Message Size Exceeds MaxBytes"
 )
 
 // mark sends a mark, while there is a pull and at most as often as heartbeats come.
@@ -264,21 +309,51 @@ func (r *receiver) handle(m *nats.Msg) time.Duration {
 	}
 	if !strings.HasPrefix(m.Reply, ackPrefix) {
 		if status := m.Header.Get("Status"); current && status != "" && status != statusHeartbeat {
-			r.end()
-			if status != statusExpired && status != statusNone && m.Header.Get("Description") != "Message Size Exceeds MaxBytes" {
-				r.broken = true
-				r.journal.markFailing(r.partition)
-				return pullDelay
-			}
+			return r.ended(status, m.Header.Get("Description"))
 		}
 		r.recovered(current)
 		return 0
 	}
 	r.recovered(current)
 	if current {
+		r.needed = usualPullBytes
 		r.count(m.Size())
 	}
 	r.journal.receive(r.partition, m, r.fresh)
+	return 0
+}
+
+// ended handles the status with which the server ended the pull, and returns the time to pause.
+func (r *receiver) ended(status, description string) time.Duration {
+	unused, pause := r.isUnused(), time.Duration(0)
+	switch {
+	case status == statusExpired || status == statusNone:
+		if unused {
+			pause = r.journal.yieldMemory()
+		}
+	case description == exceedsMaxBytes:
+		if unused {
+			pause = r.grow()
+		}
+	default:
+		r.broken = true
+		r.end()
+		r.journal.markFailing(r.partition)
+		return pullDelay
+	}
+	r.end()
+	r.recovered(true)
+	return pause
+}
+
+// yieldMemory returns the time to pause after a pull without messages: other streams that wait for
+// memory get it first.
+func (j *Journal) yieldMemory() time.Duration {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.memoryExhausted {
+		return pullDelay
+	}
 	return 0
 }
 

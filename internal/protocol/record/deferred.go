@@ -16,7 +16,7 @@ func (p *Packets) Measures() bool { return p.measures }
 // IsOnePacket reports whether that many messages of at least that many bytes may be all of the
 // group, as one packet.
 func (g *Group) IsOnePacket(messages, bytes int) bool {
-	return g.open == nil && messages <= g.packets.limits.Messages && len(g.head)+bytes+tailBytes <= maxBytes
+	return g.open == nil && messages <= g.packets.limits.Messages && len(g.head)+bytes+tailBytes <= g.packets.cut
 }
 
 // IsCut reports whether the group has more than one packet.
