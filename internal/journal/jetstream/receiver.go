@@ -278,6 +278,7 @@ const (
 	// exceedsMaxBytes describes the status after which the next envelope is larger than the bytes
 	// of the pull that are left.
 	exceedsMaxBytes = "Message Size Exceeds MaxBytes"
+	batchCompleted  = "Batch Completed"
 )
 
 // mark sends a mark, while there is a pull and at most as often as heartbeats come.
@@ -303,18 +304,20 @@ func (r *receiver) handle(m *nats.Msg) time.Duration {
 		}
 		return 0
 	}
-	current := r.pull.active && m.Subject == r.pull.inbox
+	// Messages have the subject of the stream, statuses that of the pull. Messages of an earlier pull
+	// count, too.
+	delivered := strings.HasPrefix(m.Reply, ackPrefix)
+	current := r.pull.active && (delivered || m.Subject == r.pull.inbox)
 	if current {
 		r.pull.alive = time.Now()
 	}
-	if !strings.HasPrefix(m.Reply, ackPrefix) {
-		if status := m.Header.Get("Status"); current && status != "" && status != statusHeartbeat {
-			return r.ended(status, m.Header.Get("Description"))
-		}
-		r.recovered(current)
-		return 0
+	if status := m.Header.Get("Status"); !delivered && current && status != "" && status != statusHeartbeat {
+		return r.ended(status, m.Header.Get("Description"))
 	}
 	r.recovered(current)
+	if !delivered {
+		return 0
+	}
 	if current {
 		r.needed = usualPullBytes
 		r.count(m.Size())
@@ -335,6 +338,7 @@ func (r *receiver) ended(status, description string) time.Duration {
 		if unused {
 			pause = r.grow()
 		}
+	case description == batchCompleted:
 	default:
 		r.broken = true
 		r.end()
