@@ -49,7 +49,7 @@ const startOfDeferredID = `","packet_id":"`
 // Rewrite returns a collection of one deferred packet that writes its body into a packet with
 // capacity for it. SealAs completes it.
 func Rewrite(into *packet.Packet) *Packets {
-	return &Packets{limits: Limits{Bytes: math.MaxInt, Messages: maxMessages}, groups: make(map[string]*Group), into: into}
+	return &Packets{limits: Limits{Bytes: math.MaxInt, Messages: maxMessages}, cut: maxBytes, groups: make(map[string]*Group), into: into}
 }
 
 // SealAs is Seal for Rewrite: the packet has the given id.
