@@ -1,6 +1,7 @@
 package jetstream
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -50,6 +51,7 @@ type StreamReport struct {
 
 	first, last uint64
 	subject     string
+	refused     error // the first setting that a start refuses
 }
 
 // Damage is an envelope with packets that cannot be read.
@@ -90,11 +92,14 @@ func Check(ctx context.Context, c Config) (Report, error) {
 		return Report{}, err
 	}
 	defer r.conn.Close()
-	return r.report(ctx)
+	found, err := r.report(ctx)
+	for _, one := range found.Streams {
+		err = cmp.Or(err, one.refused)
+	}
+	return found, err
 }
 
-// report describes the streams. It returns an error for the first with settings that a
-// start refuses.
+// report describes the streams, whatever their settings are.
 func (r *reader) report(ctx context.Context) (Report, error) {
 	found := Report{Servers: r.conn.ConnectedUrlRedacted(), Version: envelopeVersion, Streams: []StreamReport{}, Damages: []Damage{}, MaxPayload: r.conn.MaxPayload()}
 	if err := checkMaxPayload(found.MaxPayload); err != nil {
@@ -135,11 +140,10 @@ func (r *reader) stream(ctx context.Context, partition int) (StreamReport, error
 	state := stateOf(info)
 	one.Envelopes, one.Bytes, one.MaxBytes, one.Replicas, one.Current = state.messages, state.bytes, state.limit, state.replicas, state.current
 	one.first, one.last = info.State.FirstSeq, info.State.LastSeq
-	if err := checkStream(info.Config, want); err != nil {
-		return one, err
-	}
+	one.refused = checkStream(info.Config, want)
 	one.Concerns = streamConcerns(info.Config, want, r.conn.MaxPayload())
-	return one, r.consumer(ctx, stream, &one)
+	err = r.consumer(ctx, stream, &one)
+	return one, err
 }
 
 // consumer adds the consumer of a stream to its report, if there is one.
@@ -148,13 +152,18 @@ func (r *reader) consumer(ctx context.Context, stream jetstream.Stream, one *Str
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
 		return nil
 	}
+	if errors.Is(err, jetstream.ErrNotPullConsumer) {
+		one.refused = cmp.Or(one.refused, consumerError(err, one.Name))
+		return nil
+	}
 	if err != nil {
 		return consumerError(err, one.Name)
 	}
 	now := consumer.CachedInfo()
 	one.Claimed, one.Redelivered = int64(now.NumAckPending), int64(now.NumRedelivered)
 	one.Concerns = append(one.Concerns, consumerConcerns(now.Config)...)
-	return checkConsumer(one.Name, now.Config, consumerConfig(one.subject), r.conn.MaxPayload())
+	one.refused = cmp.Or(one.refused, checkConsumer(one.Name, now.Config, consumerConfig(one.subject), r.conn.MaxPayload()))
+	return nil
 }
 
 // Inspect reads all streams and verifies the checksum of each packet. It claims and changes

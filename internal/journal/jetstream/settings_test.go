@@ -55,6 +55,9 @@ func testConsumersThatHoldBack(t *testing.T, c Config) {
 				t.Errorf("%s: %v", setting, err)
 			}
 		}
+		if _, err := Inspect(t.Context(), other); err != nil { // packets can be exported nevertheless
+			t.Errorf("%s: Inspect: %v", setting, err)
+		}
 	}
 }
 
