@@ -86,6 +86,11 @@ func checkStreams(ctx context.Context, p process, config distributor.Config) err
 		_, _ = fmt.Fprintf(table, "NATS takes messages of at most %d bytes (max_payload): larger packets are refused with 413.\n", report.MaxPayload)
 	}
 	printStreamTable(table, report)
+	for _, s := range report.Streams {
+		for _, c := range s.Concerns {
+			_, _ = fmt.Fprintf(table, "\nThe stream %s: %v.\n", s.Name, c)
+		}
+	}
 	return table.Flush()
 }
 

@@ -10,8 +10,8 @@ import (
 )
 
 // cluster returns a configuration with the streams of a server.
-func cluster(t *testing.T, targets ...Target) Config {
-	server := natstest.Start(t, natstest.Options{})
+func cluster(t *testing.T, options natstest.Options, targets ...Target) Config {
+	server := natstest.Start(t, options)
 	c := quick(t, targets...)
 	c.Journal, c.JetStream.Replicas, c.JetStream.Partitions = JournalJetStream, 1, 1
 	c.JetStream.Servers, c.JetStream.Monitor = natslink.Servers(server.URL()), natslink.Servers(server.Monitor())
@@ -22,7 +22,7 @@ func cluster(t *testing.T, targets ...Target) Config {
 // of one distributor.
 func TestRateLimitOfACluster(t *testing.T) {
 	_, targets := startAnalyzers(t, 0.5, 0.5)
-	c := cluster(t, targets...)
+	c := cluster(t, natstest.Options{}, targets...)
 	c.Rate = ratelimit.Config{Rate: 0.003, Burst: 30, Scope: ratelimit.ScopeCluster}
 	s := startSystem(t, c)
 	alone := s.scrape(t)["distributor_share_deviation_limit_messages"]

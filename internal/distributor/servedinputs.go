@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/logstreamer/logstreamer/internal/http1"
+	"github.com/logstreamer/logstreamer/internal/journal"
 	"github.com/logstreamer/logstreamer/internal/listener"
 	"github.com/logstreamer/logstreamer/internal/problem"
 	"github.com/logstreamer/logstreamer/internal/protocol/otlp"
@@ -59,10 +60,14 @@ func (d *Distributor) receiverOf(input string) *receiver.Receiver {
 }
 
 // inputLimits returns the limits of packets that inputs make, so that the limits of the native
-// protocol allow them.
+// protocol and a shared journal allow them.
 func (d *Distributor) inputLimits() record.Limits {
 	config := &d.config.Load().Native
-	return record.Limits{Bytes: config.MaxBodyBytes, Messages: config.MaxPacketMessages}
+	limits := record.Limits{Bytes: config.MaxBodyBytes, Messages: config.MaxPacketMessages}
+	if shared, ok := d.journal.(journal.Shared); ok {
+		limits.Bytes = min(limits.Bytes, shared.MaxPacketBytes())
+	}
+	return limits
 }
 
 // listenInputs binds the sockets that are not inherited, and closes inherited sockets of inputs

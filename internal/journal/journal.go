@@ -119,6 +119,8 @@ type Shared interface {
 	Survives() string
 	// Stored returns the content of the store at its latest report, for all processes.
 	Stored() Stored
+	// MaxPacketBytes returns the size of the largest body that the store takes now.
+	MaxPacketBytes() int
 }
 
 // Stored is the content of a shared store: envelopes, each with one packet or more. Limit is 0 if

@@ -1,6 +1,7 @@
 package jetstream
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -45,9 +46,12 @@ type StreamReport struct {
 	// Claimed envelopes are those that distributors have received and not acknowledged.
 	Claimed     int64 `json:"claimed_envelopes"`
 	Redelivered int64 `json:"redelivered_envelopes"`
+	// Concerns are settings with which a distributor works, although not as well as with others.
+	Concerns []Concern `json:"concerns,omitempty"`
 
 	first, last uint64
 	subject     string
+	refused     error // the first setting that a start refuses
 }
 
 // Damage is an envelope with packets that cannot be read.
@@ -88,11 +92,14 @@ func Check(ctx context.Context, c Config) (Report, error) {
 		return Report{}, err
 	}
 	defer r.conn.Close()
-	return r.report(ctx)
+	found, err := r.report(ctx)
+	for _, one := range found.Streams {
+		err = cmp.Or(err, one.refused)
+	}
+	return found, err
 }
 
-// report describes the streams. It returns an error for the first with settings that a
-// start refuses.
+// report describes the streams, whatever their settings are.
 func (r *reader) report(ctx context.Context) (Report, error) {
 	found := Report{Servers: r.conn.ConnectedUrlRedacted(), Version: envelopeVersion, Streams: []StreamReport{}, Damages: []Damage{}, MaxPayload: r.conn.MaxPayload()}
 	if err := checkMaxPayload(found.MaxPayload); err != nil {
@@ -133,15 +140,30 @@ func (r *reader) stream(ctx context.Context, partition int) (StreamReport, error
 	state := stateOf(info)
 	one.Envelopes, one.Bytes, one.MaxBytes, one.Replicas, one.Current = state.messages, state.bytes, state.limit, state.replicas, state.current
 	one.first, one.last = info.State.FirstSeq, info.State.LastSeq
-	if err := checkStream(info.Config, want); err != nil {
-		return one, err
+	one.refused = checkStream(info.Config, want)
+	one.Concerns = streamConcerns(info.Config, want, r.conn.MaxPayload())
+	err = r.consumer(ctx, stream, &one)
+	return one, err
+}
+
+// consumer adds the consumer of a stream to its report, if there is one.
+func (r *reader) consumer(ctx context.Context, stream jetstream.Stream, one *StreamReport) error {
+	consumer, err := stream.Consumer(ctx, durable)
+	if errors.Is(err, jetstream.ErrConsumerNotFound) {
+		return nil
 	}
-	if consumer, err := stream.Consumer(ctx, durable); err == nil {
-		now := consumer.CachedInfo()
-		one.Claimed, one.Redelivered = int64(now.NumAckPending), int64(now.NumRedelivered)
-		return one, checkConsumer(want.Name, now.Config, consumerConfig(one.subject))
+	if errors.Is(err, jetstream.ErrNotPullConsumer) {
+		one.refused = cmp.Or(one.refused, consumerError(err, one.Name))
+		return nil
 	}
-	return one, nil
+	if err != nil {
+		return consumerError(err, one.Name)
+	}
+	now := consumer.CachedInfo()
+	one.Claimed, one.Redelivered = int64(now.NumAckPending), int64(now.NumRedelivered)
+	one.Concerns = append(one.Concerns, consumerConcerns(now.Config)...)
+	one.refused = cmp.Or(one.refused, checkConsumer(one.Name, now.Config, consumerConfig(one.subject), r.conn.MaxPayload()))
+	return nil
 }
 
 // Inspect reads all streams and verifies the checksum of each packet. It claims and changes

@@ -97,11 +97,12 @@ type Journal struct {
 	ended           ring.Queue[endedClaim]
 	lastClaim       uint64
 	queue           ring.Queue[*packet.Packet]
-	queuedBytes     int64 // memory of packets in queue
-	claimedBytes    int64 // memory of fetched packets
-	pulledBytes     int64 // bytes that pulls may still bring
-	wanted          bool  // Fetch had fewer packets than its limit
-	memoryExhausted bool  // there was no memory for a pull
+	queuedBytes     int64     // memory of packets in queue
+	claimedBytes    int64     // memory of fetched packets
+	pulledBytes     int64     // bytes that pulls may still bring
+	wanted          bool      // Fetch had fewer packets than its limit
+	memoryExhausted bool      // a receiver waits for memory for a pull
+	exhausted       time.Time // when there was no memory for a pull
 	lastFetch       time.Time
 	maintained      time.Time // see maintainClaimsLocked
 	acks            []ack     // messages that the keeper has to send
@@ -114,7 +115,7 @@ type Journal struct {
 const memoryShare = 2
 
 // submit implements journal.Submit. The packets that the Appender takes are in one envelope, which
-// a stream acknowledges, unless they exceed the maximum message size of NATS. Then they count as
+// a stream acknowledges, unless they exceed the maximum message of NATS or of the streams. Then they count as
 // refused if only a part of them was acknowledged, and that part may be delivered nevertheless.
 func (j *Journal) submit(packets []*packet.Packet, minimum int, w journal.Waiter) (taken int, pending bool, err error) {
 	r := &request{waiter: w, whole: minimum > 1}
@@ -135,8 +136,9 @@ func (j *Journal) admitLocked(packets []*packet.Packet, minimum int, r *request)
 		if p.Accepted.IsZero() {
 			p.Accepted = time.Now()
 		}
-		if recordBytes(p) > j.maxRecordLocked() {
-			err = fmt.Errorf("%w: NATS takes messages of at most %d bytes (max_payload)", journal.ErrTooLarge, j.link.MaxPayload())
+		if size := recordBytes(p); size > j.maxRecordLocked() {
+			bytes, setting := j.maxMessageLocked()
+			err = fmt.Errorf("%w: it takes %d bytes of a NATS message, which has at most %d (%s)", journal.ErrTooLarge, size+envelopeOverhead, bytes, setting)
 			break
 		}
 		footprint := sendingFootprint(p)
@@ -347,10 +349,7 @@ func (j *Journal) Ack(packets []*packet.Packet) {
 			wake = j.endLocked(claim) || wake
 		}
 	}
-	if j.memoryExhausted {
-		j.memoryExhausted = false
-		j.wakeReceiversLocked()
-	}
+	j.memoryFreedLocked()
 	j.mu.Unlock()
 	if wake {
 		j.keeping.Wake()

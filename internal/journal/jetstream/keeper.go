@@ -227,7 +227,7 @@ func (j *Journal) noteState(p *partition, info *jetstream.StreamInfo) (well bool
 		j.logger.Error("the settings of a stream were changed: it gets no packets until they are as before", "error", unsafe)
 	}
 	j.identifyLocked(p, info.Created)
-	p.state, p.unsafe = state, unsafe
+	p.state, p.unsafe, p.messageBytes = state, unsafe, max(int64(info.Config.MaxMsgSize), 0)
 	switch {
 	case p.silent && state.hasQuorum() && p.inFlight == 0:
 		p.silent, p.answered = false, time.Now()

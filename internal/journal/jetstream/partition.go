@@ -22,20 +22,23 @@ type partition struct {
 	receives    bool      // its receiver runs
 	missing     time.Time // since when NATS reports that the stream does not exist, zero while it exists
 	consumerErr string    // logged
+	concerns    string    // logged
 
 	// Journal.mu guards the fields below.
-	ready    bool          // the stream and its consumer were checked
-	created  time.Time     // when the stream was created; another stream of the name has another time
-	known    bool          // the stream is the one with that time; see sendAcks
-	refused  bool          // the consumer refuses pulls, because it may be gone
-	unsafe   error         // a setting of the stream that would lose packets
-	ackWait  time.Duration // duration of claims that are not extended
-	inFlight int           // publications without a PubAck
-	answered time.Time
-	silent   bool  // publications get no PubAck, so that the stream is not used
-	doubtful bool  // the stream was silent and has not stored a message since: one envelope at a time is tried
-	full     bool  // the stream has refused an envelope for lack of capacity
-	fault    error // the last refusal for another reason than capacity, nil after an acknowledgement
+	ready   bool      // the stream and its consumer were checked
+	created time.Time // when the stream was created; another stream of the name has another time
+	known   bool      // the stream is the one with that time; see sendAcks
+	refused bool      // the consumer refuses pulls, because it may be gone
+	unsafe  error     // a setting of the stream that would lose packets
+	consumerLimits
+	// messageBytes is the maximum message of the stream, 0 for none.
+	messageBytes int64
+	inFlight     int // publications without a PubAck
+	answered     time.Time
+	silent       bool  // publications get no PubAck, so that the stream is not used
+	doubtful     bool  // the stream was silent and has not stored a message since: one envelope at a time is tried
+	full         bool  // the stream has refused an envelope for lack of capacity
+	fault        error // the last refusal for another reason than capacity, nil after an acknowledgement
 	// refusing is set while the stream is not tried, because it could not store a message at
 	// refusedAt.
 	refusing  bool

@@ -2,9 +2,7 @@ package jetstream
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -21,7 +19,13 @@ const (
 	// maxPullMessages bounds the envelopes of one pull, so that distributors share small envelopes.
 	// See receiver.batchLocked.
 	maxPullMessages = 128
-	pullExpires     = 30 * time.Second
+	// usualPullBytes is the minimum of a pull, for an envelope of usual size; maxMessageBytes is the
+	// size of the largest message that NATS servers can be configured for.
+	usualPullBytes  = envelopeBytes + envelopeOverhead + messageOverhead
+	maxMessageBytes = 64<<20 + messageOverhead
+	pullExpires     = 10 * time.Second
+	// exhaustedFor is the time after a pull had no memory for which pulls are short.
+	exhaustedFor = time.Minute
 	// behindAfter is the age of the first queued envelope from which nothing is pulled: other
 	// distributors may be faster.
 	behindAfter = time.Second
@@ -42,6 +46,7 @@ type receiver struct {
 	pulls     uint64
 	pull      pull
 	batch     int  // see batchLocked
+	needed    int  // minimum of bytes of the next pull: see grow
 	broken    bool // the latest pull was not answered, or the server ended it
 	timer     *time.Timer
 
@@ -54,19 +59,9 @@ type receiver struct {
 	fresh       time.Time // when the latest mark that came back was sent, zero before
 }
 
-// pull is a request for messages that is not over.
-type pull struct {
-	active   bool
-	inbox    string // the subject to which its messages are sent
-	messages int    // messages that may still come
-	bytes    int    // bytes that may still come
-	until    time.Time
-	alive    time.Time // time of the latest message
-}
-
 func newReceiver(j *Journal, p *partition) *receiver {
 	inbox := nats.NewInbox()
-	return &receiver{journal: j, partition: p, inbox: inbox, batch: maxPullMessages, messages: make(chan *nats.Msg, 8*maxPullMessages), started: time.Now(), markSubject: inbox + ".mark"}
+	return &receiver{journal: j, partition: p, inbox: inbox, batch: maxPullMessages, needed: usualPullBytes, messages: make(chan *nats.Msg, 8*maxPullMessages), started: time.Now(), markSubject: inbox + ".mark"}
 }
 
 func (r *receiver) run(context.Context) {
@@ -133,108 +128,6 @@ func (r *receiver) wait(delay time.Duration) time.Duration {
 	}
 }
 
-// begin begins a pull if Fetch wants packets and there is memory for them.
-func (r *receiver) begin() {
-	j := r.journal
-	j.mu.Lock()
-	bytes := j.pullBytesLocked(r.partition)
-	batch := 0
-	if bytes > 0 {
-		batch = r.batchLocked(time.Now())
-	}
-	if batch > 0 {
-		j.pulledBytes += int64(bytes)
-	}
-	j.mu.Unlock()
-	if batch == 0 {
-		return
-	}
-	r.mark()
-	r.pulls++
-	now := time.Now()
-	r.pull = pull{
-		active: true, inbox: r.inbox + "." + strconv.FormatUint(r.pulls, 10), messages: batch, bytes: bytes,
-		until: now.Add(pullExpires + 2*heartbeat), alive: now,
-	}
-	request, _ := json.Marshal(struct {
-		Batch     int           `json:"batch"`
-		MaxBytes  int           `json:"max_bytes"`
-		Expires   time.Duration `json:"expires"`
-		Heartbeat time.Duration `json:"idle_heartbeat"`
-	}{batch, bytes, pullExpires, heartbeat})
-	subject := fmt.Sprintf("$JS.API.CONSUMER.MSG.NEXT.%s.%s", r.partition.stream, durable)
-	if err := j.link.Conn.PublishRequest(subject, r.pull.inbox, request); err != nil {
-		r.end()
-	}
-}
-
-// batchLocked returns the number of envelopes of the next pull: twice as many as of the one before,
-// 0 while this distributor is behind, and then 1. So a slow distributor does not exhaust
-// maxAckPending, which bounds the claims of all distributors together.
-func (r *receiver) batchLocked(now time.Time) int {
-	if r.journal.isBehindLocked(now) {
-		r.batch, r.journal.wanted = 0, false
-	} else {
-		r.batch = min(max(2*r.batch, 1), maxPullMessages)
-	}
-	return r.batch
-}
-
-// isBehindLocked reports whether received packets wait for Fetch for too long.
-func (j *Journal) isBehindLocked(now time.Time) bool {
-	return j.queue.Len() > 0 && now.Sub(j.claims[numberOf(j.queue.First().Sequence)].received) > behindAfter
-}
-
-// prefetchLocked returns the number of bytes that are kept for Fetch.
-func (j *Journal) prefetchLocked() int64 {
-	return min(j.config.MemoryLimitBytes/(2*memoryShare), maxPullBytes)
-}
-
-// pullBytesLocked returns the number of bytes that a pull may bring, 0 if none is wanted.
-func (j *Journal) pullBytesLocked(p *partition) int {
-	least := j.link.MaxPayload() + messageOverhead
-	free := j.config.MemoryLimitBytes/memoryShare - j.queuedBytes - j.claimedBytes - j.pulledBytes
-	if j.queuedBytes >= j.prefetchLocked() {
-		j.wanted = false
-	}
-	switch {
-	case !j.wanted || !p.ready || j.releasing || !j.link.IsConnected():
-		return 0
-	case free < least && j.claimedBytes+j.queuedBytes+j.pulledBytes > 0:
-		j.memoryExhausted = true
-		return 0
-	}
-	return int(max(min(free/int64(len(j.partitions)), maxPullBytes), least))
-}
-
-// end ends the pull.
-func (r *receiver) end() {
-	if !r.pull.active {
-		return
-	}
-	r.pull.active = false
-	j := r.journal
-	j.mu.Lock()
-	j.pulledBytes -= int64(r.pull.bytes)
-	j.mu.Unlock()
-}
-
-// expire ends a pull that is over, or that the server has forgotten.
-func (r *receiver) expire(now time.Time) {
-	silent := now.Sub(r.pull.alive) > 2*heartbeat || !r.journal.link.IsConnected()
-	if silent || now.After(r.pull.until) {
-		r.broken = r.broken || silent && r.pull.active
-		r.end()
-	}
-}
-
-// Statuses of a pull; any other status ends it.
-const (
-	statusHeartbeat = "100"
-	statusNone      = "404" // there are no messages
-	statusExpired   = "408"
-)
-
 // mark sends a mark, while there is a pull and at most as often as heartbeats come.
 func (r *receiver) mark() {
 	now := time.Now()
@@ -258,50 +151,26 @@ func (r *receiver) handle(m *nats.Msg) time.Duration {
 		}
 		return 0
 	}
-	current := r.pull.active && m.Subject == r.pull.inbox
+	// Messages have the subject of the stream, statuses that of the pull. Messages of an earlier pull
+	// count, too.
+	delivered := strings.HasPrefix(m.Reply, ackPrefix)
+	current := r.pull.active && (delivered || m.Subject == r.pull.inbox)
 	if current {
 		r.pull.alive = time.Now()
 	}
-	if !strings.HasPrefix(m.Reply, ackPrefix) {
-		if status := m.Header.Get("Status"); current && status != "" && status != statusHeartbeat {
-			r.end()
-			if status != statusExpired && status != statusNone && m.Header.Get("Description") != "Message Size Exceeds MaxBytes" {
-				r.broken = true
-				r.journal.markFailing(r.partition)
-				return pullDelay
-			}
-		}
-		r.recovered(current)
-		return 0
+	if status := m.Header.Get("Status"); !delivered && current && status != "" && status != statusHeartbeat {
+		return r.ended(status, m.Header.Get("Description"))
 	}
 	r.recovered(current)
+	if !delivered {
+		return 0
+	}
 	if current {
+		r.needed = usualPullBytes
 		r.count(m.Size())
 	}
 	r.journal.receive(r.partition, m, r.fresh)
 	return 0
-}
-
-// recovered records that the consumer answers, possibly after it has refused pulls.
-func (r *receiver) recovered(current bool) {
-	if current && r.broken {
-		r.broken = false
-		r.journal.repeatAcks()
-	}
-}
-
-// count counts a message of the pull.
-func (r *receiver) count(bytes int) {
-	bytes = min(bytes, r.pull.bytes)
-	r.pull.messages--
-	r.pull.bytes -= bytes
-	j := r.journal
-	j.mu.Lock()
-	j.pulledBytes -= int64(bytes)
-	j.mu.Unlock()
-	if r.pull.messages == 0 || r.pull.bytes == 0 {
-		r.end()
-	}
 }
 
 // receive claims an envelope, which was delivered after a time, if that is known.

@@ -59,7 +59,7 @@ func (j *Journal) recreateConsumer(ctx context.Context, stream jetstream.Stream,
 	if !refused {
 		return true
 	}
-	claims, err := j.prepareConsumer(ctx, stream, p)
+	limits, err := j.prepareConsumer(ctx, stream, p)
 	if err != nil {
 		p.reportConsumer(j.logger, err)
 		return false
@@ -67,7 +67,7 @@ func (j *Journal) recreateConsumer(ctx context.Context, stream jetstream.Stream,
 	p.consumerErr = ""
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	p.refused, p.ackWait = false, claims
+	p.refused, p.consumerLimits = false, limits
 	return true
 }
 

@@ -36,7 +36,7 @@ const (
 type request struct {
 	packets []*packet.Packet
 	bytes   int  // of the records
-	whole   bool // the request has one envelope, unless it exceeds the maximum message size of NATS
+	whole   bool // the request has one envelope, unless it exceeds the maximum message
 	next    int  // index of the first packet that is in no envelope
 	parts   int  // number of envelopes without a PubAck
 	err     error
@@ -248,10 +248,15 @@ func (s *sender) send(o *publication) {
 	if o.held != nil {
 		message.Header.Set(holderHeader, j.name)
 	}
-	_ = j.link.Conn.PublishMsg(message) // without a connection: it is sent again
+	err := j.link.Conn.PublishMsg(message) // without a connection: it is sent again
+	var done []*request
 	j.mu.Lock()
-	defer j.mu.Unlock()
 	j.sentLocked(o)
+	if errors.Is(err, nats.ErrMaxPayload) && j.published[o.number] == o { // the server takes less than before
+		done = j.resolveLocked(o, fmt.Errorf("%w: its envelope has %d bytes, and NATS messages at most %d (max_payload)", journal.ErrTooLarge, len(o.data), j.link.MaxPayload()))
+	}
+	j.mu.Unlock()
+	j.complete(done)
 }
 
 // sentLocked records that the sender has finished reading the data of a publication, which may have
@@ -353,7 +358,7 @@ func (j *Journal) onPubAck(m *nats.Msg) {
 		p.fault = fmt.Errorf("the stream %s can store nothing: %s (%d)", p.stream, ack.Error.Description, ack.Error.Code)
 		done = j.redirectLocked(o, fmt.Errorf("%w: %w", journal.ErrUnwritable, p.fault))
 	case ack.Error != nil && ack.Error.Code == codeTooLarge:
-		done = j.resolveLocked(o, fmt.Errorf("%w: %s", journal.ErrTooLarge, ack.Error.Description))
+		done = j.resolveLocked(o, fmt.Errorf("%w: the stream %s refuses %d bytes: %s (max_msg_size)", journal.ErrTooLarge, o.partition.stream, len(o.data), ack.Error.Description))
 	case ack.Error != nil:
 		o.partition.fault = fmt.Errorf("the stream %s refuses: %s (%d)", o.partition.stream, ack.Error.Description, ack.Error.Code)
 	}
@@ -460,7 +465,29 @@ func (j *Journal) complete(done []*request) {
 	}
 }
 
+// maxMessageLocked returns the size of the largest message that NATS and all streams take, and the
+// setting that bounds it.
+func (j *Journal) maxMessageLocked() (bytes int64, setting string) {
+	bytes, setting = j.link.MaxPayload(), "max_payload"
+	for _, p := range j.partitions {
+		if p.publishes && p.messageBytes > 0 && p.messageBytes < bytes {
+			bytes, setting = p.messageBytes, "max_msg_size of the stream "+p.stream
+		}
+	}
+	return bytes, setting
+}
+
 // maxRecordLocked is the maximum size of a record.
-func (j *Journal) maxRecordLocked() int { return int(j.link.MaxPayload()) - envelopeOverhead }
+func (j *Journal) maxRecordLocked() int {
+	bytes, _ := j.maxMessageLocked()
+	return int(bytes) - envelopeOverhead
+}
+
+// MaxPacketBytes implements journal.Shared.
+func (j *Journal) MaxPacketBytes() int {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.maxRecordLocked() - recordHeaderBytes - maxTraceparentBytes
+}
 
 var errNotReady = errors.New("the streams are not known to be there yet")

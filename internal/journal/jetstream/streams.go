@@ -1,7 +1,6 @@
 package jetstream
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,15 +19,8 @@ const (
 	// maxAckPending is the maximum number of envelopes of a stream that all distributors together
 	// have claimed.
 	maxAckPending = 256
-	// duplicatesWindow is the time for which a stream recognises a repeated envelope, and
-	// minDuplicatesWindow the minimum if operators have changed that.
-	duplicatesWindow    = 2 * time.Minute
-	minDuplicatesWindow = time.Minute
-	// minAckWait is the minimum duration of claims if operators have changed it: claims are extended
-	// after a third of it, and checked at tendInterval.
-	minAckWait = 5 * time.Second
-	// minMaxPayload is the minimum of the servers' maximum message size.
-	minMaxPayload = 32 << 10
+	// duplicatesWindow is the time for which a stream recognises a repeated envelope.
+	duplicatesWindow = 2 * time.Minute
 	// maxFurtherPartitions bounds the search for streams of a larger number of partitions.
 	maxFurtherPartitions = 64
 )
@@ -55,30 +47,6 @@ func consumerConfig(subject string) jetstream.ConsumerConfig {
 		Durable: durable, FilterSubject: subject, AckPolicy: jetstream.AckExplicitPolicy, AckWait: ackWait,
 		MaxDeliver: -1, MaxAckPending: maxAckPending, DeliverPolicy: jetstream.DeliverAllPolicy,
 	}
-}
-
-// checkStream returns an error if the settings of a stream would lose packets, or store them in a
-// way that was not configured.
-func checkStream(have, want jetstream.StreamConfig) error {
-	for _, rule := range []rule{
-		{"storage", have.Storage, want.Storage, have.Storage == want.Storage},
-		{"retention", have.Retention, want.Retention, have.Retention == want.Retention},
-		{"discard policy", have.Discard, want.Discard, have.Discard == want.Discard},
-		{"maximum age", have.MaxAge, "none", have.MaxAge == 0},
-		{"acknowledgement of messages", "off", "on", !have.NoAck},
-		{"state", "sealed", "open", !have.Sealed},
-		{"persist mode", have.PersistMode, want.PersistMode, have.PersistMode == want.PersistMode},
-		{"subjects", have.Subjects, want.Subjects, len(have.Subjects) == 1 && have.Subjects[0] == want.Subjects[0]},
-		{"mirror or sources", "set", "none", have.Mirror == nil && len(have.Sources) == 0},
-		{"maximum of messages per subject", have.MaxMsgsPerSubject, "none", have.MaxMsgsPerSubject <= 0},
-		{"maximum message size", have.MaxMsgSize, "none", have.MaxMsgSize <= 0 || have.MaxMsgSize >= envelopeBytes+envelopeOverhead},
-		{"subject transform", "set", "none", have.SubjectTransform == nil},
-	} {
-		if !rule.ok {
-			return fmt.Errorf("the stream %s would lose packets: its %s is %v, it must be %v: change it with the nats tool, or name other streams with JETSTREAM_STREAM", have.Name, rule.name, rule.have, rule.want)
-		}
-	}
-	return nil
 }
 
 // prepare creates or checks the streams and consumers that are not ready.
@@ -131,13 +99,14 @@ func (j *Journal) prepareStreams(ctx context.Context) error {
 		if ready {
 			continue
 		}
-		info, claims, err := j.prepareStream(ctx, p)
+		info, limits, err := j.prepareStream(ctx, p)
 		if err != nil {
 			return err
 		}
 		j.mu.Lock()
 		j.identifyLocked(p, info.Created)
-		p.ready, p.answered, p.state, p.ackWait = true, time.Now(), stateOf(info), claims
+		p.ready, p.answered, p.state, p.consumerLimits = true, time.Now(), stateOf(info), limits
+		p.messageBytes = max(int64(info.Config.MaxMsgSize), 0)
 		done := j.updateWritableLocked()
 		j.mu.Unlock()
 		j.complete(done)
@@ -151,14 +120,6 @@ func (j *Journal) prepareStreams(ctx context.Context) error {
 		j.logger.Warn("NATS takes smaller messages than usual: larger packets are refused with 413", "max_payload", most, "max_packet_bytes", most-envelopeOverhead)
 	}
 	return nil
-}
-
-// checkMaxPayload returns an error if envelopes cannot be sent to a server.
-func checkMaxPayload(most int64) error {
-	if most >= minMaxPayload {
-		return nil
-	}
-	return &streamError{fmt.Errorf("the NATS server takes messages of at most %d bytes: its max_payload must be at least %d", most, minMaxPayload)}
 }
 
 // findFurtherPartitions adds streams of a larger number of partitions, which an earlier
@@ -182,9 +143,9 @@ func (j *Journal) findFurtherPartitions(ctx context.Context) error {
 	return nil
 }
 
-// prepareStream creates or checks a stream and its consumer. It also returns the duration of
-// claims, which operators may have changed.
-func (j *Journal) prepareStream(ctx context.Context, p *partition) (info *jetstream.StreamInfo, claims time.Duration, err error) {
+// prepareStream creates or checks a stream and its consumer. It also returns the limits of the
+// consumer.
+func (j *Journal) prepareStream(ctx context.Context, p *partition) (info *jetstream.StreamInfo, limits consumerLimits, err error) {
 	want := j.config.streamConfig(p.index)
 	stream, err := j.link.JetStream.Stream(ctx, p.stream)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
@@ -193,17 +154,11 @@ func (j *Journal) prepareStream(ctx context.Context, p *partition) (info *jetstr
 		}
 	}
 	if err != nil {
-		return nil, 0, apiError(err, p.stream)
+		return nil, limits, apiError(err, p.stream)
 	}
 	info = stream.CachedInfo()
 	if err := checkStream(info.Config, want); err != nil {
-		return nil, 0, &streamError{err}
-	}
-	if info.Config.Duplicates < minDuplicatesWindow {
-		j.logger.Warn("a stream does not recognise for long that an envelope comes again: packets may be delivered twice", "stream", p.stream, "duplicate_window", info.Config.Duplicates, "min", minDuplicatesWindow)
-	}
-	if info.Config.Replicas != want.Replicas {
-		j.logger.Warn("a stream has another number of replicas than JETSTREAM_REPLICAS", "stream", p.stream, "replicas", info.Config.Replicas, "setting", want.Replicas)
+		return nil, limits, &streamError{err}
 	}
 	if p.publishes && info.Config.MaxBytes > 0 && info.Config.MaxBytes < want.MaxBytes {
 		larger := info.Config
@@ -212,12 +167,13 @@ func (j *Journal) prepareStream(ctx context.Context, p *partition) (info *jetstr
 			j.logger.Warn("a stream cannot be enlarged to its part of JETSTREAM_MAX_BYTES", "stream", p.stream, "max_bytes", info.Config.MaxBytes, "wanted", want.MaxBytes, "error", err)
 		}
 	}
-	claims, err = j.prepareConsumer(ctx, stream, p)
-	return info, claims, err
+	limits, err = j.prepareConsumer(ctx, stream, p)
+	return info, limits, err
 }
 
-// prepareConsumer creates or checks the consumer of a stream, and returns its ack wait.
-func (j *Journal) prepareConsumer(ctx context.Context, stream jetstream.Stream, p *partition) (time.Duration, error) {
+// prepareConsumer creates or checks the consumer of a stream, logs the concerns about both, and
+// returns the limits of the consumer.
+func (j *Journal) prepareConsumer(ctx context.Context, stream jetstream.Stream, p *partition) (consumerLimits, error) {
 	consumer, err := stream.Consumer(ctx, durable)
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
 		if consumer, err = stream.CreateConsumer(ctx, consumerConfig(p.subject)); err == nil && p.receives {
@@ -225,38 +181,23 @@ func (j *Journal) prepareConsumer(ctx context.Context, stream jetstream.Stream, 
 		}
 	}
 	if err != nil {
-		return 0, apiError(err, p.stream)
+		return consumerLimits{}, consumerError(err, p.stream)
 	}
-	have := consumer.CachedInfo().Config
-	if err := checkConsumer(p.stream, have, consumerConfig(p.subject)); err != nil {
-		return 0, &streamError{err}
+	have, settings := consumer.CachedInfo().Config, stream.CachedInfo().Config
+	if err := checkConsumer(p.stream, have, consumerConfig(p.subject), j.link.MaxPayload()); err != nil {
+		return consumerLimits{}, &streamError{err}
 	}
-	if have.AckWait < minAckWait {
-		j.logger.Warn("claims on the envelopes of a stream are too short to be extended in time: packets may be delivered twice", "stream", p.stream, "consumer", durable, "ack_wait", have.AckWait, "min", minAckWait)
-	}
-	return have.AckWait, nil
+	concerns := append(streamConcerns(settings, j.config.streamConfig(p.index), j.link.MaxPayload()), consumerConcerns(have)...)
+	p.reportConcerns(j.logger, concerns)
+	return limitsOf(have), nil
 }
 
-// rule is a setting of a stream or of a consumer.
-type rule struct {
-	name       string
-	have, want any
-	ok         bool
-}
-
-// checkConsumer returns an error if the settings of the consumer of a stream would lose packets.
-func checkConsumer(stream string, have, want jetstream.ConsumerConfig) error {
-	for _, r := range []rule{
-		{"ack policy", have.AckPolicy, want.AckPolicy, have.AckPolicy == want.AckPolicy},
-		{"max deliver", have.MaxDeliver, want.MaxDeliver, have.MaxDeliver == want.MaxDeliver},
-		{"filter", cmp.Or(have.FilterSubject, fmt.Sprint(have.FilterSubjects)), want.FilterSubject, have.FilterSubject == want.FilterSubject && len(have.FilterSubjects) == 0},
-		{"delivery", "of headers only", "of whole messages", !have.HeadersOnly},
-	} {
-		if !r.ok {
-			return fmt.Errorf("the consumer %s of the stream %s would lose packets: its %s is %v, it must be %v: delete it with the nats tool", durable, stream, r.name, r.have, r.want)
-		}
+// consumerError explains the error of a request for a consumer.
+func consumerError(err error, stream string) error {
+	if errors.Is(err, jetstream.ErrNotPullConsumer) {
+		return &streamError{holdsBack(stream, rule{name: "deliver_subject", have: "set", want: "none"})}
 	}
-	return nil
+	return apiError(err, stream)
 }
 
 // apiError explains an error of the API of JetStream: as a streamError if it is permanent.

@@ -16,7 +16,7 @@ func (p *Packets) Measures() bool { return p.measures }
 // IsOnePacket reports whether that many messages of at least that many bytes may be all of the
 // group, as one packet.
 func (g *Group) IsOnePacket(messages, bytes int) bool {
-	return g.open == nil && messages <= g.packets.limits.Messages && len(g.head)+bytes+tailBytes <= maxBytes
+	return g.open == nil && messages <= g.packets.limits.Messages && len(g.head)+bytes+tailBytes <= g.packets.cut
 }
 
 // IsCut reports whether the group has more than one packet.
@@ -49,7 +49,7 @@ const startOfDeferredID = `","packet_id":"`
 // Rewrite returns a collection of one deferred packet that writes its body into a packet with
 // capacity for it. SealAs completes it.
 func Rewrite(into *packet.Packet) *Packets {
-	return &Packets{limits: Limits{Bytes: math.MaxInt, Messages: maxMessages}, groups: make(map[string]*Group), into: into}
+	return &Packets{limits: Limits{Bytes: math.MaxInt, Messages: maxMessages}, cut: maxBytes, groups: make(map[string]*Group), into: into}
 }
 
 // SealAs is Seal for Rewrite: the packet has the given id.

@@ -36,7 +36,7 @@ const (
 )
 
 // ErrTooLarge is returned for a message that alone is larger than a packet may be.
-var ErrTooLarge = errors.New("the record is larger than a packet may be (MAX_BODY_BYTES)")
+var ErrTooLarge = errors.New("the record is larger than a packet may be (MAX_BODY_BYTES, and max_payload of NATS with JOURNAL=jetstream)")
 
 // UnavailableError is the reason for which the intake has no memory for a packet.
 type UnavailableError intake.Reason
@@ -55,12 +55,13 @@ type Lender interface {
 }
 
 // Packets collects the messages of one request in packets: by group, which usually is the emitter,
-// in order, cut at 500 messages or 512 KiB, so that the same request makes the same packets. It
+// in order, cut at 500 messages or 512 KiB or at lower limits, so that the same request makes the same packets. It
 // must not be used concurrently. Seal or Drop ends it.
 type Packets struct {
 	ctx    context.Context // of the request
 	lender Lender
 	limits Limits
+	cut    int // maximum size of a packet with several messages
 	groups map[string]*Group
 	drafts []*draft
 	// expected is the approximate number of bytes that follow, until a group has taken them over.
@@ -77,7 +78,7 @@ type Packets struct {
 // NewPackets returns an empty collection, of a request that waits for memory until ctx ends.
 func NewPackets(ctx context.Context, lender Lender, limits Limits) *Packets {
 	limits.Messages = min(limits.Messages, maxMessages)
-	return &Packets{ctx: ctx, lender: lender, limits: limits, groups: make(map[string]*Group)}
+	return &Packets{ctx: ctx, lender: lender, limits: limits, cut: min(maxBytes, limits.Bytes), groups: make(map[string]*Group)}
 }
 
 // Group is the packets of one emitter.
@@ -166,7 +167,7 @@ func (g *Group) Add(m *Message) error {
 		return ErrTooLarge
 	}
 	d := g.open
-	if d != nil && (d.messages >= g.packets.limits.Messages || d.size+1+size+tailBytes > maxBytes) {
+	if d != nil && (d.messages >= g.packets.limits.Messages || d.size+1+size+tailBytes > g.packets.cut) {
 		if g.complete = d.size; d.packet != nil {
 			d.packet = g.packets.fit(d.packet, tailBytes) // the next packet may need the memory
 		}
@@ -240,7 +241,7 @@ func (g *Group) begin(bytes int) (*draft, error) {
 
 // expectedPacket returns the approximate number of bytes of the next packet.
 func (g *Group) expectedPacket() int {
-	expected := min(len(g.head)+g.expected+tailBytes, maxBytes)
+	expected := min(len(g.head)+g.expected+tailBytes, g.packets.cut)
 	if g.complete > 0 { // the number of messages bounds the packets
 		expected = min(expected, g.complete+g.complete/8+tailBytes)
 	}

@@ -326,6 +326,29 @@ func TestHalfPairs(t *testing.T) {
 	}
 }
 
+// Packets of several messages are cut at the limit.
+func TestPacketsAreCut(t *testing.T) {
+	const messages, limit = 100, 10_000
+	l := newLender(t, 64<<20)
+	p := NewPackets(t.Context(), l, Limits{Bytes: limit, Messages: messages})
+	var m Message
+	for range messages {
+		m.Begin(1)
+		m.SetBody([]byte(strings.Repeat("x", 1000)))
+		add(t, p.Group([]byte("e")), &m)
+	}
+	got := 0
+	for _, sealed := range p.Seal("test") {
+		if got += sealed.Messages; len(sealed.Body) > limit {
+			t.Errorf("a packet has %d bytes", len(sealed.Body))
+		}
+		l.Memory().Drop(sealed)
+	}
+	if got != messages {
+		t.Errorf("%d messages", got)
+	}
+}
+
 // counted is a lender that counts.
 type counted struct {
 	lender
