@@ -487,7 +487,7 @@ func (j *Journal) maxRecordLocked() int {
 func (j *Journal) MaxPacketBytes() int {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.maxRecordLocked() - recordHeaderBytes - maxTraceparentBytes
+	return j.maxRecordLocked() - recordHeaderBytes - packet.MaxTraceparentBytes
 }
 
 var errNotReady = errors.New("the streams are not known to be there yet")
