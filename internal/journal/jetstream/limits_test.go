@@ -166,8 +166,8 @@ func TestPullsWithLittleMemory(t *testing.T) {
 
 // A message that was stored when the servers took larger ones is read.
 func TestMessageLargerThanMaxPayload(t *testing.T) {
-	folder := t.TempDir()
-	before := natstest.Start(t, natstest.Options{More: "max_payload: 33554432", Folder: folder})
+	dir := t.TempDir()
+	before := natstest.Start(t, natstest.Options{More: "max_payload: 33554432", Dir: dir})
 	c := testConfig(before.URL(), before.Monitor())
 	writer := open(t, c)
 	if _, err := writer.Append(sized(t, 1, 25<<20)); err != nil {
@@ -177,7 +177,7 @@ func TestMessageLargerThanMaxPayload(t *testing.T) {
 		t.Fatal(err)
 	}
 	before.Stop()
-	after := natstest.Start(t, natstest.Options{Folder: folder})
+	after := natstest.Start(t, natstest.Options{Dir: dir})
 	c.Servers, c.Monitor = natslink.Servers(after.URL()), natslink.Servers(after.Monitor())
 	j := open(t, c)
 	deliver(t, j, 1)

@@ -122,17 +122,17 @@ func (e *UnreadError) Unwrap() error { return e.Err }
 
 // refusal returns why the whole request is refused, or an UnreadError if records before it are to
 // be accepted; err is an error of the translation, or nil.
-func (q *Request) refusal(err error) (error, *UnreadError) {
+func (q *Request) refusal(err error) (*UnreadError, error) {
 	unread, isUnread := errors.AsType[*UnreadError](err)
 	switch {
 	case err != nil && !isUnread:
-		return err, nil
+		return nil, err
 	case q.Packets.Len() > 0:
-		return nil, unread
+		return unread, nil
 	case q.firstRejected != nil:
-		return q.firstRejected, nil
+		return nil, q.firstRejected
 	case isUnread:
-		return unread.Err, nil
+		return nil, unread.Err
 	default:
 		return nil, nil
 	}
@@ -144,7 +144,7 @@ func (q *Request) refusal(err error) (error, *UnreadError) {
 // The target is the one for ContentID.
 func (r *Receiver) AcceptRequest(q *Request, target string, err error) *problem.Problem {
 	r.CountSkewed(q.Skewed)
-	err, unread := q.refusal(err)
+	unread, err := q.refusal(err)
 	if err != nil {
 		r.Release(q.received)
 		return r.RefuseUntranslated(q.Packets, err)
