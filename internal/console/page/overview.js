@@ -84,7 +84,8 @@ export const Numbers = () => {
   </section>`;
 };
 
-// Menu is a button that opens a list of actions, which are made when it is open.
+// Menu is a button that opens a list of actions, which are made before it opens: Tab may follow at
+// once.
 class Menu extends Component {
   render({label, actions}, {open}) {
     const close = e => {
@@ -97,7 +98,7 @@ class Menu extends Component {
       }
       menu.open = false;
     };
-    return html`<details class="menu" onToggle=${e => this.setState({open: e.target.open})} onFocusOut=${close} onKeyDown=${close}><summary aria-label=${label}>Change…</summary>
+    return html`<details class="menu" onToggle=${e => this.setState({open: e.target.open})} onFocusOut=${close} onKeyDown=${close}><summary aria-label=${label} onClick=${() => this.setState({open: true})}>Change…</summary>
       <div>${open && actions().map(item => html`<button type="button" key=${item.title} onClick=${e => {
       close(e);
       act(item);
