@@ -28,7 +28,7 @@ export const plural = (value, noun) => `${count(value)} ${noun}${value === 1 ? '
 export const span = seconds => {
   if (!known(seconds)) return '–';
   const rounded = Math.round(seconds);
-  if (seconds < 0.0005) return '0 ms';
+  if (seconds < 0.0005) return seconds ? '<0.5 ms' : '0 ms';
   if (seconds < 0.01) return (1000 * seconds).toFixed(1) + ' ms';
   if (seconds < 0.9995) return Math.round(1000 * seconds) + ' ms';
   if (seconds < 9.95) return seconds.toFixed(1) + ' s';
