@@ -21,7 +21,7 @@ let scheduled = false;
 let opening = true; // until the first draw with data
 
 // awaited reports whether a page that opens is about to have the data of its first draw.
-const awaited = () => !['lost', 'expired'].includes(state.link) && !(state.session && state.status && state.snapshot);
+const awaited = () => !['lost', 'expired', 'hidden'].includes(state.link) && !(state.session && state.status && state.snapshot);
 
 // shown waits until the browser has shown the first draw: what that does not need is read after it.
 const {promise: shown, resolve: isShown} = Promise.withResolvers();
@@ -197,7 +197,10 @@ const once = async () => {
   try {
     beat();
     early &&= [];
-    await Promise.all([follow().then(() => stop.abort()), early && loadHistory(signal)]);
+    await Promise.all([follow().then(() => {
+      stop.abort();
+      signal.throwIfAborted(); // the history may wait for data that do not come
+    }), early && loadHistory(signal)]);
   } catch (problem) {
     if (!reset) throw problem;
   } finally {
