@@ -1,6 +1,7 @@
 package browser
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 
@@ -125,4 +126,34 @@ func TestTrafficEnds(t *testing.T) {
 	})()`)
 	b.shows("Ready, and no traffic")
 	b.lacks("This sends one")
+}
+
+// replaceFirstStream makes the first stream of a page one without a snapshot.
+const replaceFirstStream = `const fetchReal = globalThis.fetch;
+globalThis.fetch = (path, options) => {
+	globalThis.fetch = fetchReal;
+	return Promise.resolve(new Response(new ReadableStream({start: c => {
+		%s
+	}})));
+};`
+
+// A page whose stream ends before the first snapshot connects again.
+func TestStreamEndsBeforeFirstSnapshot(t *testing.T) {
+	parallel(t)
+	b := openTab(t, newHarness(t, ""), 1280, "light")
+	b.before(fmt.Sprintf(replaceFirstStream, "c.close()"))
+	b.navigate("")
+	b.shows("Live, each second.")
+	b.shows("3 of 3 analyzers would take packets.")
+}
+
+// A page that is hidden before the first snapshot says so.
+func TestHiddenBeforeFirstSnapshot(t *testing.T) {
+	parallel(t)
+	b := openTab(t, newHarness(t, ""), 1280, "light")
+	b.before(fmt.Sprintf(replaceFirstStream, "options.signal.addEventListener('abort', () => c.error(options.signal.reason))"))
+	b.navigate("")
+	b.shows("Live, each second.")
+	b.run("Object.defineProperty(document, 'hidden', {configurable: true, get: () => true}); document.dispatchEvent(new Event('visibilitychange'))")
+	b.shows("Paused while the tab was hidden.")
 }

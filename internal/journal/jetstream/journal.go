@@ -132,13 +132,13 @@ func (j *Journal) submit(packets []*packet.Packet, minimum int, w journal.Waiter
 // admitLocked reserves memory for the first packets, if there is memory for the minimum of them.
 // With a minimum above 1 the quotas admit all of them or none.
 func (j *Journal) admitLocked(packets []*packet.Packet, minimum int, r *request) (taken int, err error) {
+	maxRecord := j.maxRecordLocked()
 	for _, p := range packets {
 		if p.Accepted.IsZero() {
 			p.Accepted = time.Now()
 		}
-		if size := recordBytes(p); size > j.maxRecordLocked() {
-			bytes, setting := j.maxMessageLocked()
-			err = fmt.Errorf("%w: it takes %d bytes of a NATS message, which has at most %d (%s)", journal.ErrTooLarge, size+envelopeOverhead, bytes, setting)
+		if size := recordBytes(p); size > maxRecord {
+			err = j.tooLargeLocked(size)
 			break
 		}
 		footprint := sendingFootprint(p)
@@ -173,6 +173,16 @@ func (j *Journal) admitLocked(packets []*packet.Packet, minimum int, r *request)
 		j.pending = append(j.pending, r)
 	}
 	return taken, err
+}
+
+// tooLargeLocked is the error of a packet whose record is larger than a message may be.
+func (j *Journal) tooLargeLocked(size int) error {
+	bytes, stream := j.maxMessageLocked()
+	setting := "max_payload"
+	if stream != nil {
+		setting = "max_msg_size of the stream " + stream.stream
+	}
+	return fmt.Errorf("%w: it takes %d bytes of a NATS message, which has at most %d (%s)", journal.ErrTooLarge, size+envelopeOverhead, bytes, setting)
 }
 
 // finalLocked returns ErrTooMany instead of ErrFull for packets that can never have memory

@@ -466,15 +466,15 @@ func (j *Journal) complete(done []*request) {
 }
 
 // maxMessageLocked returns the size of the largest message that NATS and all streams take, and the
-// setting that bounds it.
-func (j *Journal) maxMessageLocked() (bytes int64, setting string) {
-	bytes, setting = j.link.MaxPayload(), "max_payload"
+// stream that bounds it, or nil for NATS.
+func (j *Journal) maxMessageLocked() (bytes int64, stream *partition) {
+	bytes = j.link.MaxPayload()
 	for _, p := range j.partitions {
 		if p.publishes && p.messageBytes > 0 && p.messageBytes < bytes {
-			bytes, setting = p.messageBytes, "max_msg_size of the stream "+p.stream
+			bytes, stream = p.messageBytes, p
 		}
 	}
-	return bytes, setting
+	return bytes, stream
 }
 
 // maxRecordLocked is the maximum size of a record.
