@@ -9,6 +9,7 @@ import (
 
 	"github.com/logstreamer/logstreamer/internal/analyzer/analyzertest"
 	"github.com/logstreamer/logstreamer/internal/distributor"
+	"github.com/logstreamer/logstreamer/internal/events"
 )
 
 // leave begins the drain of an analyzer at a URL, as a removal does.
@@ -126,5 +127,34 @@ func TestSupersededDrainsAreBounded(t *testing.T) {
 	}
 	if kept := r.drains.superseded; len(kept) != maxDrains-1 || kept[0].Operation != "drain-10" {
 		t.Errorf("%d are kept, from %s", len(kept), kept[0].Operation)
+	}
+}
+
+// A start restores more drains than are kept, half of which were superseded without a reported end.
+func TestManyDrainsAreRestored(t *testing.T) {
+	r := start(t, "")
+	ended := time.Now()
+	var past []events.Event
+	report := func(kind string, status DrainStatus) {
+		status.Operation = fmt.Sprint(operationPrefix, len(past)+1)
+		text, err := json.Marshal(status)
+		if err != nil {
+			t.Fatal(err)
+		}
+		past = append(past, events.Event{Kind: kind, Detail: json.RawMessage(text)})
+	}
+	for n := range maxDrains {
+		id := fmt.Sprint("b", n)
+		report(drainStarted, DrainStatus{Analyzer: id})
+		report(drainEnded, DrainStatus{Analyzer: id, Ended: &ended})
+	}
+	r.drains.restore(past)
+	if latest, superseded := len(r.drains.latest), len(r.drains.superseded); latest+superseded > maxDrains {
+		t.Errorf("%d and %d drains are kept", latest, superseded)
+	}
+	for _, one := range r.drains.superseded {
+		if one.Result != drainSuperseded {
+			t.Errorf("%s: %q", one.Operation, one.Result)
+		}
 	}
 }

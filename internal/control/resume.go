@@ -36,9 +36,9 @@ func (d *drains) restore(past []events.Event) {
 	}
 	for _, number := range slices.Sorted(maps.Keys(last)) {
 		d.last = number
+		d.supersedeLocked(last[number])
 		d.beginLocked(last[number])
 	}
-	d.endSupersededLocked()
 	for _, one := range d.latest {
 		if one.Ended != nil {
 			one.cancel()
@@ -52,13 +52,11 @@ func (d *drains) restore(past []events.Event) {
 	}
 }
 
-// endSupersededLocked ends the drains whose end the previous process has not reported, and that have
-// a successor.
-func (d *drains) endSupersededLocked() {
-	for _, one := range d.superseded {
-		if one.Ended == nil {
-			one.Ended, one.Result, one.Proof.Result = new(d.latest[one.Analyzer].Started), drainSuperseded, drainSuperseded
-		}
+// supersedeLocked ends the drain before another one of its analyzer, unless the previous process has
+// reported the end.
+func (d *drains) supersedeLocked(next *drain) {
+	if before := d.latest[next.Analyzer]; before != nil && before.Ended == nil {
+		before.Ended, before.Result, before.Proof.Result = new(next.Started), drainSuperseded, drainSuperseded
 	}
 }
 
