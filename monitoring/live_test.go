@@ -60,9 +60,12 @@ func checkLiveSystem(t *testing.T, journal, program string, free []string) {
 	t.Run("names", func(t *testing.T) { checkNames(t, system, journal) })
 }
 
+// checkNoAlerts checks that no alert's expression has samples, without its duration. The expression of
+// DeliveryLatencyHigh may have some: a busy machine delivers late. alerts_test.yml checks when it fires.
 func checkNoAlerts(t *testing.T, system liveSystem) {
 	for _, a := range readAlerts(t) {
-		if samples, err := system.prometheus.query(a.Expr); err != nil || len(samples) > 0 {
+		samples, err := system.prometheus.query(a.Expr)
+		if err != nil || len(samples) > 0 && a.Alert != "DeliveryLatencyHigh" {
 			t.Errorf("%s: %v %v", a.Alert, samples, err)
 		}
 	}
