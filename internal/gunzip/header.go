@@ -1,6 +1,7 @@
 package gunzip
 
 import (
+	"errors"
 	"hash/crc32"
 	"io"
 
@@ -16,6 +17,10 @@ const (
 	firstReserved
 )
 
+// errReserved is the error for flags that may stand for fields of a later version: RFC 1952 section
+// 2.3.1.2 requires an error.
+var errReserved = errors.New("gzip: reserved flags are set")
+
 // header reads the fields of a member's header.
 type header struct {
 	source io.ByteReader
@@ -25,8 +30,11 @@ type header struct {
 // read skips the fields behind those of fixed size, and checks the sum of all.
 func (h *header) read(fixed [10]byte) error {
 	flags := fixed[3]
-	if fixed[0] != 0x1f || fixed[1] != 0x8b || fixed[2] != 8 || flags >= firstReserved {
+	if fixed[0] != 0x1f || fixed[1] != 0x8b || fixed[2] != 8 {
 		return gzip.ErrHeader
+	}
+	if flags >= firstReserved {
+		return errReserved
 	}
 	if flags&hasExtra != 0 {
 		length, err := h.number()
