@@ -70,9 +70,9 @@ const (
 	deadAfter = 6 * time.Second
 )
 
-// stall is a time in which no stream can be published to.
+// stall is a time in which no stream stores packets.
 type stall struct {
-	since time.Time // zero while a stream can be published to
+	since time.Time // zero while a stream stores packets
 	alive time.Time // the latest sign of life of a server
 }
 
@@ -135,14 +135,28 @@ func (j *Journal) writableLocked() (writable, all int) {
 	return writable, all
 }
 
-// updateWritableLocked makes the journal unwritable while no stream can be published to, except
-// during the election of leaders, and logs each change. The journal is writable again when a stream
-// has stored a message: a stream that answers requests may still be unable to store, as with a full
-// disk. Until then one request at a time is tried. It returns the requests to be refused.
+// stalledLocked reports whether no stream stores packets. A stream that was silent may be unable to
+// store, as with a full disk, until it has stored a packet: it is doubted while packets are on their
+// way.
+func (j *Journal) stalledLocked(writable int) bool {
+	if writable == 0 {
+		return true
+	}
+	return len(j.pending)+len(j.published) > 0 && !slices.ContainsFunc(j.partitions, func(p *partition) bool {
+		return p.publishes && p.answers() && (!p.doubtful || p.full)
+	})
+}
+
+// updateWritableLocked makes the journal unwritable while no stream stores packets, except during the
+// election of leaders, and logs each change. The journal is writable again when a stream has stored a
+// packet. Until then one request at a time is tried. It returns the requests to be refused.
 func (j *Journal) updateWritableLocked() (refused []*request) {
 	writable, _ := j.writableLocked()
-	if writable > 0 {
+	stalled := j.stalledLocked(writable)
+	if !stalled {
 		j.stall.since = time.Time{}
+	}
+	if writable > 0 && (!stalled || j.unwritable != nil || j.waitsLocked()) {
 		if !j.opened {
 			j.unwritable = nil
 		}
@@ -191,7 +205,7 @@ func (j *Journal) causeLocked() error {
 	}
 	for _, p := range j.partitions {
 		switch {
-		case p.silent && p.state.hasQuorum() && time.Since(p.state.at) < silentAfter:
+		case (p.silent || p.doubtful) && p.state.hasQuorum() && time.Since(p.state.at) < silentAfter:
 			return fmt.Errorf("the stream %s answers, but stores nothing: NATS servers whose disk was full must be restarted", p.stream)
 		case p.silent:
 			return fmt.Errorf("the stream %s does not answer", p.stream)
