@@ -98,7 +98,7 @@ func (v *analyzerConn) ready(events uint32) {
 		v.close()
 		return
 	}
-	got, err := v.socket.read()
+	got, err := v.read()
 	if err == nil {
 		err = v.take(got)
 	}
@@ -107,13 +107,17 @@ func (v *analyzerConn) ready(events uint32) {
 	}
 }
 
-// take handles the complete requests and buffers the rest.
-func (v *analyzerConn) take(got []byte) error {
-	b := got
-	if v.partial != nil {
-		v.partial = append(v.partial, got...)
-		b = v.partial
+// read returns what was received of a request or several, which is valid until the next event.
+func (v *analyzerConn) read() (got []byte, err error) {
+	if v.partial == nil {
+		return v.socket.read()
 	}
+	v.partial, err = v.socket.readTo(v.partial)
+	return v.partial, err
+}
+
+// take handles the complete requests and buffers the rest.
+func (v *analyzerConn) take(b []byte) error {
 	for {
 		if len(b) > 0 && b[0] == '<' {
 			b = v.takeLines(b)

@@ -75,7 +75,7 @@ func cases() []benchCase {
 		},
 		latency(single), residentMemory(single), start(single), twoCores(single),
 		analyzerSweep(single), connectionSweep(single), packetSweep(), compressed(large),
-	}, journalCases(single), twoDistributors(single), inputCases())
+	}, journalCases(single), twoDistributors(single, large), inputCases())
 }
 
 // journalCases compare the journals.
@@ -157,8 +157,12 @@ func twoCores(t traffic) benchCase {
 }
 
 // twoDistributors compares two distributors with one: each on a core of its own, with journals in
-// memory and with the same streams, and each with a fixed capacity.
-func twoDistributors(t traffic) []benchCase {
+// memory and with the same streams, and each with a fixed capacity. Signed packets with gzip are so
+// much work for a distributor, and so little for the load, that the packets per second are compared.
+func twoDistributors(t, large traffic) []benchCase {
+	large.Encoding, large.Signed = newGzip(), true
+	zipped := defaultLoad(large, true, ours(), twice(twoName, ours()))
+	zipped.connections, zipped.share = 16, 3
 	const quota = 0.25 // the load and the analyzers take about as much as the distributors, of one core
 	streams := oursOnStreams(streamsName, 1)
 	return []benchCase{
@@ -166,6 +170,11 @@ func twoDistributors(t traffic) []benchCase {
 			name: "two-distributors", title: "Two distributors on two cores instead of one on one", measure: packetRate, base: oursName,
 			experiments: []experiment{defaultLoad(t, true, ours(), twice(twoName, ours()))},
 			checks:      []check{scaling(oursName, twoName, minBound(1.6))},
+		},
+		{
+			name: "two-distributors-gzip", title: "Two distributors on two cores instead of one on one, requests of one packet of 500 messages with gzip", measure: packetRate, base: oursName,
+			experiments: []experiment{zipped},
+			checks:      []check{ratioOf(packetRate, twoName, oursName, minBound(1.6))},
 		},
 		{
 			name: "two-distributors-quota", title: fmt.Sprintf("Two distributors instead of one, each with a quota of %g cores", quota), measure: packetRate, base: quotaName,

@@ -4,8 +4,10 @@ package main
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"time"
 
@@ -18,6 +20,9 @@ import (
 // use.
 type encoding struct {
 	name string
+	// store returns a member or frame with the text as it is, followed by its CRC-32 if summed.
+	store  func(text []byte) []byte
+	summed bool
 	// compress appends the compressed body.
 	compress func(dst, body []byte) []byte
 	// decode decodes into the buffer, which is large enough.
@@ -28,7 +33,7 @@ func newGzip() *encoding {
 	writer, _ := gzip.NewWriterLevel(nil, gzip.BestSpeed) // fails for unknown levels only
 	var reader gzip.Reader
 	return &encoding{
-		name: "gzip",
+		name: "gzip", store: storeGzip, summed: true,
 		compress: func(dst, body []byte) []byte {
 			compressed := bytes.NewBuffer(dst)
 			writer.Reset(compressed)
@@ -54,10 +59,30 @@ func newZstd() *encoding {
 	writer, _ := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1))
 	reader, _ := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1))
 	return &encoding{
-		name:     "zstd",
+		name: "zstd", store: storeZstd,
 		compress: func(dst, body []byte) []byte { return writer.EncodeAll(body, dst) },
 		decode:   func(buffer, compressed []byte) ([]byte, error) { return reader.DecodeAll(compressed, buffer[:0]) },
 	}
+}
+
+// storeGzip returns a member with one stored block of up to 65,535 bytes (RFC 1952, RFC 1951 section
+// 3.2.4).
+func storeGzip(text []byte) []byte {
+	length := uint16(len(text))
+	member := []byte{0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255, 1}
+	member = binary.LittleEndian.AppendUint16(member, length)
+	member = binary.LittleEndian.AppendUint16(member, ^length)
+	member = append(member, text...)
+	member = binary.LittleEndian.AppendUint32(member, crc32.ChecksumIEEE(text))
+	return binary.LittleEndian.AppendUint32(member, uint32(length))
+}
+
+// storeZstd returns a frame with one raw block of up to 255 bytes (RFC 8878 section 3.1.1).
+func storeZstd(text []byte) []byte {
+	const singleSegment, lastBlock = 1 << 5, 1
+	frame := []byte{0x28, 0xb5, 0x2f, 0xfd, singleSegment, byte(len(text))}
+	block := len(text)<<3 | lastBlock
+	return append(append(frame, byte(block), byte(block>>8), byte(block>>16)), text...)
 }
 
 // compressed is the case of compressed bodies. What compression adds to a request is compared
@@ -93,7 +118,8 @@ func decodeAlone(c *runningSubject, cores []int, length time.Duration) (s Sample
 	for i := range bodies {
 		r := newRequest(c.traffic, c.text)
 		r.assignIDs(int64(i))
-		all = append(all, r.compressed)
+		_, body, _ := bytes.Cut(r.bytes, headEnd)
+		all = append(all, body)
 	}
 	decode := c.traffic.Encoding.decode
 	buffer := make([]byte, c.text.size()+bytes.MinRead)

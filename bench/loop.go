@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -24,6 +25,8 @@ type loop struct {
 	stopped <-chan struct{}
 }
 
+const scratchBytes = 256 << 10
+
 // handler handles the readiness of its socket.
 type handler interface {
 	ready(events uint32)
@@ -36,7 +39,7 @@ func newLoop(stopped <-chan struct{}) (*loop, error) {
 	if err != nil {
 		return nil, fmt.Errorf("epoll: %w", err)
 	}
-	return &loop{epoll: epoll, handlers: make(map[int32]handler), scratch: make([]byte, 256<<10), stopped: stopped}, nil
+	return &loop{epoll: epoll, handlers: make(map[int32]handler), scratch: make([]byte, scratchBytes), stopped: stopped}, nil
 }
 
 // close closes the loop; sockets belong to their owners.
@@ -144,14 +147,20 @@ func (s *socket) watch(events uint32) error {
 
 // read returns available bytes in the loop's scratch buffer, or none.
 func (s *socket) read() ([]byte, error) {
-	n, err := unix.Read(s.fd, s.loop.scratch)
+	return s.readTo(s.loop.scratch[:0])
+}
+
+// readTo appends available bytes, or none, to b.
+func (s *socket) readTo(b []byte) ([]byte, error) {
+	b = slices.Grow(b, scratchBytes)
+	n, err := unix.Read(s.fd, b[len(b):cap(b)])
 	switch {
 	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR):
-		return nil, nil
+		return b, nil
 	case err != nil:
 		return nil, err
 	case n == 0:
 		return nil, io.EOF
 	}
-	return s.loop.scratch[:n], nil
+	return b[:len(b)+n], nil
 }

@@ -4,7 +4,10 @@ package main
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
+	"hash/crc32"
+	"math/rand/v2"
 	"slices"
 	"strconv"
 )
@@ -27,6 +30,8 @@ type traffic struct {
 	OTLP bool
 	// Traced gives each request a traceparent of its own.
 	Traced bool
+	// Signed gives each message a signature of 128 hexadecimal digits, which takes long to decompress.
+	Signed bool
 	// Encoding, unless nil, compresses the bodies of requests, which have one packet.
 	Encoding *encoding
 	// Records, unless nil, replaces packets by records of another protocol.
@@ -80,12 +85,19 @@ func newPacketText(t traffic) *packetText {
 	}
 	text := bytes.NewBufferString(format.afterID)
 	levels := []string{"INFO", "DEBUG", "INFO", "WARN", "ERROR"}
+	random := rand.New(rand.NewPCG(1, 2))
 	for i := range t.PacketMessages {
 		if i > 0 {
 			text.WriteByte(',')
 		}
-		fmt.Fprintf(text, format.message, 1640995200000+int64(i), levels[i%len(levels)],
-			fmt.Sprintf("GET /orders/%05d done in %3d ms for tenant-%02d", 10_000+i, i%900+100, i%90), fmt.Sprintf("web-%02d", i%20))
+		message := fmt.Sprintf("GET /orders/%05d done in %3d ms for tenant-%02d", 10_000+i, i%900+100, i%90)
+		if t.Signed {
+			message += " signature="
+			for range 8 {
+				message += fmt.Sprintf("%016x", random.Uint64())
+			}
+		}
+		fmt.Fprintf(text, format.message, 1640995200000+int64(i), levels[i%len(levels)], message, fmt.Sprintf("web-%02d", i%20))
 	}
 	text.WriteString(format.end)
 	return &packetText{before: []byte(format.before), after: text.Bytes(), messages: t.PacketMessages}
@@ -117,6 +129,8 @@ type request struct {
 	head       string // up to the Content-Length; empty without HTTP
 	compress   func(dst, body []byte) []byte
 	compressed []byte
+
+	summed, sum int // offsets of the text with the id and of its CRC-32, or 0
 }
 
 func newRequest(t traffic, text *packetText) *request {
@@ -130,9 +144,7 @@ func newRequest(t traffic, text *packetText) *request {
 	r := &request{packets: t.RequestPackets, head: "POST " + t.path() + " HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: " + kind + "\r\n"}
 	if t.Encoding != nil {
 		r.head += "Content-Encoding: " + t.Encoding.name + "\r\n"
-		r.compress = t.Encoding.compress
-		r.ids = []int{len(text.before)}
-		r.body = slices.Concat(text.before, noID, text.after)
+		r.encode(t.Encoding, text)
 		return r
 	}
 	r.bytes = append(r.bytes, r.head+"Content-Length: "+strconv.Itoa(length)...)
@@ -153,6 +165,21 @@ func newRequest(t traffic, text *packetText) *request {
 	}
 	r.body = r.bytes
 	return r
+}
+
+// encode makes the body two members or frames. The first has the id and is not compressed, so that the
+// load only writes the id and its checksum for each request: a load that compresses is slower than
+// what is measured.
+func (r *request) encode(coding *encoding, text *packetText) {
+	start := slices.Concat(text.before, noID)
+	first, rest := coding.store(start), coding.compress(nil, text.after)
+	r.bytes = slices.Concat(r.appendHead(nil, len(first)+len(rest)), first, rest)
+	r.body = r.bytes
+	r.summed = bytes.Index(r.bytes, start)
+	r.ids = []int{r.summed + len(text.before)}
+	if coding.summed {
+		r.sum = r.summed + len(start)
+	}
 }
 
 // assignIDs gives the packets the ids from first on.
@@ -180,6 +207,9 @@ func (r *request) appendHead(dst []byte, length int) []byte {
 
 // seal encodes the request with its new ids.
 func (r *request) seal() {
+	if r.sum > 0 {
+		binary.LittleEndian.PutUint32(r.bytes[r.sum:], crc32.ChecksumIEEE(r.bytes[r.summed:r.sum]))
+	}
 	if r.compress == nil {
 		return
 	}
