@@ -457,6 +457,8 @@ func TestBeatsRequestThatComesAgain(t *testing.T) {
 			`{"message":"m","a":{"y":2,"x":1},"@timestamp":"2023-11-14T22:13:20Z"}`, `{"message":"m","a":{"y":2,"x":1},"@timestamp":"2023-11-14T22:13:21Z"}`, []string{beat}, 2},
 		"ids": {`{"create":{"_index":"i","_id":"1"}}`, `{"a":{"x":1,"y":2},"message":"m"}`,
 			`{"message":"m","a":{"y":2,"x":1}}`, `{"message":"m","a":{"y":2,"x":3}}`, []string{beat}, 2},
+		"type of the message": {`{"create":{"_index":"i"}}`, `{"@timestamp":"2023-11-14T22:13:20Z","message":"5"}`,
+			`{"message":"5","@timestamp":"2023-11-14T22:13:20Z"}`, `{"message":5,"@timestamp":"2023-11-14T22:13:20Z"}`, []string{beat}, 2},
 		"neither":        {`{"create":{"_index":"i"}}`, `{"message":"m"}`, `{"message":"m"}`, `{"message":"m"}`, []string{beat}, 3},
 		"another client": {`{"create":{"_index":"i","_id":"1"}}`, `{"a":1,"message":"m"}`, `{"message":"m","a":1}`, `{"message":"m","a":1}`, nil, 2},
 	} {

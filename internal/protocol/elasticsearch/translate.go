@@ -69,10 +69,16 @@ func (t *translator) begin(packets *record.Packets, sender netip.Addr, arrival t
 	t.ids.Reset()
 }
 
+// keptText is the maximum buffer, in bytes, of noteContent that is kept for other requests.
+const keptText = 64 << 10
+
 // trim releases memory that a large request needed.
 func (t *translator) trim() {
 	t.packets = nil
 	t.message.Trim()
+	if cap(t.text) > keptText {
+		t.text, t.members = nil, record.Identity{}
+	}
 }
 
 // do executes an action; see add.

@@ -17,7 +17,8 @@ func (i *Identity) Append(dst []byte, m *Message) []byte {
 	dst = append(append(append(dst, m.level...), m.levelText...), '"')
 	dst = append(append(dst, m.body...), '"')
 	dst = i.appendSorted(dst, m.metadata)
-	return i.appendSorted(append(dst, '"'), m.types)
+	dst = i.appendSorted(append(dst, '"'), m.types)
+	return append(append(dst, '"'), m.extras...)
 }
 
 // appendSorted appends members, each with a comma before it and a string as its value.
@@ -33,6 +34,7 @@ func (i *Identity) appendSorted(dst, members []byte) []byte {
 	for _, one := range i.members {
 		dst = append(dst, one...)
 	}
+	clear(i.members) // they are parts of the message
 	return dst
 }
 

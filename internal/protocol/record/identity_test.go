@@ -1,6 +1,7 @@
 package record
 
 import (
+	"slices"
 	"testing"
 	"time"
 )
@@ -32,5 +33,11 @@ func TestIdentity(t *testing.T) {
 		if got := of(text); (got == first) != equal {
 			t.Errorf("%s: %s, and %s", text, got, first)
 		}
+	}
+	if text := of(`{"message":"5"}`); text == of(`{"message":5}`) {
+		t.Errorf("a text is as a number: %s", text)
+	}
+	if kept := identity.members[:cap(identity.members)]; slices.ContainsFunc(kept, func(one []byte) bool { return one != nil }) {
+		t.Errorf("members are kept: %q", kept)
 	}
 }
