@@ -139,6 +139,24 @@ func TestSmallerServer(t *testing.T) {
 	}
 }
 
+// An envelope that the next server does not take is refused for now if its packets fit one by one:
+// they are accepted when they come again.
+func TestSmallerServerForSmallPackets(t *testing.T) {
+	first, second := natstest.Start(t, natstest.Options{}), natstest.Start(t, natstest.Options{More: "max_payload: 65536"})
+	c := testConfig(first.URL(), "")
+	j := open(t, c)
+	j.link.Conn.SetServerPool([]string{first.URL(), second.URL()})
+	first.Pause()
+	ended := make(chan error, 1)
+	go func() { ended <- j.AppendAll(sized(t, 20, 8000)) }()
+	until(t, "the packets are published", func() bool { j.mu.Lock(); defer j.mu.Unlock(); return len(j.published) == 1 })
+	first.Kill()
+	if err := <-ended; !errors.Is(err, journal.ErrUnwritable) || errors.Is(err, journal.ErrTooLarge) || !strings.Contains(err.Error(), "at most 65536 (max_payload)") {
+		t.Error(err)
+	}
+	until(t, "the packets are accepted", func() bool { return j.AppendAll(sized(t, 20, 8000)) == nil })
+}
+
 // Every stream is read although the memory suffices for few large packets, and large packets are
 // read, too.
 func TestPullsWithLittleMemory(t *testing.T) {

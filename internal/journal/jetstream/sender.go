@@ -210,11 +210,7 @@ func (j *Journal) newPublicationLocked(to *partition) *publication {
 
 // encode encodes the packets of a publication.
 func encode(o *publication) {
-	count := 0
-	for _, one := range o.parts {
-		count += one.to - one.from
-	}
-	o.data = beginEnvelope(o.data, o.id, count)
+	o.data = beginEnvelope(o.data, o.id, o.packets())
 	for _, one := range o.parts {
 		for i := one.from; i < one.to; i++ {
 			var token uint64
@@ -224,6 +220,24 @@ func encode(o *publication) {
 			o.data = appendRecord(o.data, one.request.packets[i], token)
 		}
 	}
+}
+
+// packets returns the number of new packets.
+func (o *publication) packets() (count int) {
+	for _, one := range o.parts {
+		count += one.to - one.from
+	}
+	return count
+}
+
+// tooLarge is the error of an envelope that is larger than a limit, which was higher before. Several
+// packets may fit one by one when they come again.
+func (o *publication) tooLarge(limit string, args ...any) error {
+	refusal := journal.ErrTooLarge
+	if o.packets() > 1 {
+		refusal = journal.ErrUnwritable
+	}
+	return fmt.Errorf("%w: its envelope has %d bytes: %s", refusal, len(o.data), fmt.Sprintf(limit, args...))
 }
 
 // send publishes an envelope. If that fails, it is sent again later.
@@ -253,7 +267,7 @@ func (s *sender) send(o *publication) {
 	j.mu.Lock()
 	j.sentLocked(o)
 	if errors.Is(err, nats.ErrMaxPayload) && j.published[o.number] == o { // the server takes less than before
-		done = j.resolveLocked(o, fmt.Errorf("%w: its envelope has %d bytes, and NATS messages at most %d (max_payload)", journal.ErrTooLarge, len(o.data), j.link.MaxPayload()))
+		done = j.resolveLocked(o, o.tooLarge("NATS messages have at most %d (max_payload)", j.link.MaxPayload()))
 	}
 	j.mu.Unlock()
 	j.complete(done)
@@ -358,7 +372,7 @@ func (j *Journal) onPubAck(m *nats.Msg) {
 		p.fault = fmt.Errorf("the stream %s can store nothing: %s (%d)", p.stream, ack.Error.Description, ack.Error.Code)
 		done = j.redirectLocked(o, fmt.Errorf("%w: %w", journal.ErrUnwritable, p.fault))
 	case ack.Error != nil && ack.Error.Code == codeTooLarge:
-		done = j.resolveLocked(o, fmt.Errorf("%w: the stream %s refuses %d bytes: %s (max_msg_size)", journal.ErrTooLarge, o.partition.stream, len(o.data), ack.Error.Description))
+		done = j.resolveLocked(o, o.tooLarge("the stream %s refuses it: %s (max_msg_size)", o.partition.stream, ack.Error.Description))
 	case ack.Error != nil:
 		o.partition.fault = fmt.Errorf("the stream %s refuses: %s (%d)", o.partition.stream, ack.Error.Description, ack.Error.Code)
 	}
