@@ -104,6 +104,32 @@ func testSmallMessages(t *testing.T, c Config) {
 	})
 }
 
+// A stream that gets no packets, since its maximum message was made too small, does not bound the
+// packets of the others.
+func TestTooSmallMessagesOfOneStream(t *testing.T) {
+	server := natstest.Start(t, natstest.Options{})
+	c := testConfig(server.URL(), server.Monitor())
+	c.Partitions = 2
+	j := open(t, c)
+	settings := c.streamConfig(0)
+	settings.MaxMsgSize = 2000
+	if _, err := j.link.JetStream.UpdateStream(t.Context(), settings); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the stream gets no packets", func() bool {
+		j.watching.Wake()
+		j.mu.Lock()
+		defer j.mu.Unlock()
+		return j.partitions[0].unsafe != nil
+	})
+	if err := j.AppendAll(sized(t, 10, 8000)); err != nil {
+		t.Error(err)
+	}
+	if bytes := j.MaxPacketBytes(); bytes < 8000 {
+		t.Errorf("packets may have %d bytes", bytes)
+	}
+}
+
 // checkSize returns an error if a body of that many bytes is too large.
 func (j *Journal) checkSize(bytes int) error {
 	if bytes > j.MaxPacketBytes() {

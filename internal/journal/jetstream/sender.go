@@ -479,12 +479,12 @@ func (j *Journal) complete(done []*request) {
 	}
 }
 
-// maxMessageLocked returns the size of the largest message that NATS and all streams take, and the
-// stream that bounds it, or nil for NATS.
+// maxMessageLocked returns the size of the largest message that NATS and all streams that get packets
+// take, and the stream that bounds it, or nil for NATS.
 func (j *Journal) maxMessageLocked() (bytes int64, stream *partition) {
 	bytes = j.link.MaxPayload()
 	for _, p := range j.partitions {
-		if p.publishes && p.messageBytes > 0 && p.messageBytes < bytes {
+		if p.publishes && p.unsafe == nil && p.messageBytes > 0 && p.messageBytes < bytes {
 			bytes, stream = p.messageBytes, p
 		}
 	}
