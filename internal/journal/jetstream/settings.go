@@ -124,6 +124,9 @@ func concern(effect string, r rule) []Concern {
 	if r.ok {
 		return nil
 	}
+	if duration, ok := r.have.(time.Duration); ok {
+		r.have = duration.String() // as durations are in all JSON
+	}
 	return []Concern{{effect, r.name, r.have, r.want}}
 }
 

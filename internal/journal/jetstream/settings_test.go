@@ -1,6 +1,7 @@
 package jetstream
 
 import (
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -140,4 +141,12 @@ func TestServerLimitsPulls(t *testing.T) {
 	j := open(t, testConfig(server.URL(), server.Monitor()))
 	put(t, j, 0, 1)
 	deliver(t, j, 1)
+}
+
+// A concern about a duration has it as text in JSON.
+func TestConcernInJSON(t *testing.T) {
+	text, err := json.Marshal(consumerConcerns(jetstream.ConsumerConfig{AckWait: time.Second}))
+	if err != nil || !strings.Contains(string(text), `"have":"1s","want":"at least 5s"`) {
+		t.Errorf("%s, %v", text, err)
+	}
 }
