@@ -61,23 +61,24 @@ type Journal struct {
 	keeping       *worker.Worker
 	watching      *worker.Worker
 	*journal.Appender
+	config         Config // of MemoryLimitBytes, memoryLimit counts
 	durability     durability
 	stuckAfter     time.Duration // see the constant of the same name and publishTimeout
 	publishTimeout time.Duration
 	spareAcks      []ack  // used by the keeper
 	setupErr       string // logged by the watcher
 
-	mu         sync.Mutex // guards all below
-	config     Config
-	partitions []*partition
-	opened     bool
-	closed     bool
-	releasing  bool  // no envelope is claimed any more
-	unwritable error // nil while writable, and while stall lasts
-	reported   bool  // the log says that no stream can be written
-	trial      bool  // unwritable, but a stream answers, so that a request may be tried
-	stall      stall
-	lost       error // why NATS cannot be reached
+	mu          sync.Mutex // guards all below
+	memoryLimit int64
+	partitions  []*partition
+	opened      bool
+	closed      bool
+	releasing   bool  // no envelope is claimed any more
+	unwritable  error // nil while writable, and while stall lasts
+	reported    bool  // the log says that no stream can be written
+	trial       bool  // unwritable, but a stream answers, so that a request may be tried
+	stall       stall
+	lost        error // why NATS cannot be reached
 
 	// Packets on the way to the streams.
 	pending      []*request
@@ -188,7 +189,7 @@ func (j *Journal) tooLargeLocked(size int) error {
 // finalLocked returns ErrTooMany instead of ErrFull for packets that can never have memory
 // together.
 func (j *Journal) finalLocked(packets []*packet.Packet, err error) error {
-	bytes, limit := int64(0), j.config.MemoryLimitBytes/memoryShare
+	bytes, limit := int64(0), j.memoryLimit/memoryShare
 	for _, p := range packets {
 		bytes += sendingFootprint(p)
 	}
@@ -203,7 +204,7 @@ func (j *Journal) finalLocked(packets []*packet.Packet, err error) error {
 func (j *Journal) quotaAdmitsLocked(p *packet.Packet, footprint int64) bool {
 	p.Slot = emitterquota.SlotOf(emitterquota.TagOf(p.Principal), p)
 	j.emitters.Record(p.Slot, p.Accepted)
-	free := j.config.MemoryLimitBytes/memoryShare - j.sendingBytes
+	free := j.memoryLimit/memoryShare - j.sendingBytes
 	return j.quota.Admits(p.Slot, footprint, free, j.emitters.Contended())
 }
 
@@ -218,7 +219,7 @@ func (j *Journal) CheckCapacity(bytes int) error {
 func (j *Journal) Fits(bytes int) bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return packet.FootprintOf(bytes)+int64(bytes) <= j.config.MemoryLimitBytes/memoryShare
+	return packet.FootprintOf(bytes)+int64(bytes) <= j.memoryLimit/memoryShare
 }
 
 func (j *Journal) capacityLocked(footprint int64) error {
@@ -227,7 +228,7 @@ func (j *Journal) capacityLocked(footprint int64) error {
 		return journal.ErrClosed
 	case j.unwritable != nil && !(j.trial && len(j.pending)+len(j.published) == 0):
 		return j.unwritable
-	case j.fullLocked(), j.sendingBytes+footprint > j.config.MemoryLimitBytes/memoryShare:
+	case j.fullLocked(), j.sendingBytes+footprint > j.memoryLimit/memoryShare:
 		return journal.ErrFull
 	}
 	return nil
@@ -237,7 +238,7 @@ func (j *Journal) capacityLocked(footprint int64) error {
 func (j *Journal) Utilization() float64 {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	used := float64(j.sendingBytes) / float64(j.config.MemoryLimitBytes/memoryShare)
+	used := float64(j.sendingBytes) / float64(j.memoryLimit/memoryShare)
 	if bytes, limit := j.streamBytesLocked(); limit > 0 {
 		used = max(used, float64(bytes)/float64(limit))
 	}
@@ -415,5 +416,5 @@ func (j *Journal) CheckConfig(next Config) error {
 func (j *Journal) Configure(next Config) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.config.MemoryLimitBytes = next.MemoryLimitBytes
+	j.memoryLimit = next.MemoryLimitBytes
 }

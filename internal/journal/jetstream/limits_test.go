@@ -7,7 +7,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -234,4 +236,36 @@ func changeConsumer(t *testing.T, j *Journal, change func(*jetstream.ConsumerCon
 	change(&settings)
 	_, err := j.link.JetStream.UpdateConsumer(t.Context(), j.config.streamOf(0), settings)
 	return err
+}
+
+// The limit of the memory may change while the streams are watched, without a race.
+func TestConfigureWhileWatching(t *testing.T) {
+	server := natstest.Start(t, natstest.Options{})
+	c := testConfig(server.URL(), server.Monitor())
+	j := open(t, c)
+	done := make(chan struct{})
+	var configuring sync.WaitGroup
+	configuring.Go(func() {
+		for {
+			select {
+			case <-done:
+				return
+			default:
+				j.Configure(c)
+			}
+		}
+	})
+	for range 50 {
+		j.mu.Lock()
+		j.partitions[0].state.at = time.Time{}
+		j.mu.Unlock()
+		j.watching.Wake()
+		until(t, "the streams are watched", func() bool {
+			j.mu.Lock()
+			defer j.mu.Unlock()
+			return !j.partitions[0].state.at.IsZero()
+		})
+	}
+	close(done)
+	configuring.Wait()
 }

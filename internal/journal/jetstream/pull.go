@@ -71,13 +71,13 @@ func (j *Journal) isBehindLocked(now time.Time) bool {
 
 // prefetchLocked returns the number of bytes that are kept for Fetch.
 func (j *Journal) prefetchLocked() int64 {
-	return min(j.config.MemoryLimitBytes/(2*memoryShare), maxPullBytes)
+	return min(j.memoryLimit/(2*memoryShare), maxPullBytes)
 }
 
 // pullBytesLocked returns the number of bytes that a pull may bring, at least as many as needed, and
 // 0 if none is wanted.
 func (j *Journal) pullBytesLocked(p *partition, needed int) int {
-	free := j.config.MemoryLimitBytes/memoryShare - j.queuedBytes - j.claimedBytes - j.pulledBytes
+	free := j.memoryLimit/memoryShare - j.queuedBytes - j.claimedBytes - j.pulledBytes
 	if j.queuedBytes >= j.prefetchLocked() {
 		j.wanted = false
 	}
