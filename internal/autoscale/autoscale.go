@@ -69,7 +69,7 @@ func (s *Scaler) Decide(now time.Time, c Config, in Inputs) Decision {
 		d.Reason += fmt.Sprintf("; but AUTOSCALE_MIN is %d", c.Min)
 	}
 	if highest > needed {
-		d.Reason += fmt.Sprintf("; %d were needed within the last %g min", highest, c.QuietTime.Minutes())
+		d.Reason += fmt.Sprintf("; %d were needed within the last %g s", highest, c.QuietTime.Seconds())
 	}
 	return d
 }

@@ -71,6 +71,18 @@ func TestQuietTime(t *testing.T) {
 	}
 }
 
+// The reason has the quiet time as it is set.
+func TestQuietTimeInReason(t *testing.T) {
+	c := DefaultConfig()
+	c.QuietTime = 4 * time.Second
+	var s Scaler
+	s.Decide(at(0), c, Inputs{Current: 1, Healthy: 1, Pace: 100, Arriving: 800})
+	got := s.Decide(at(1), c, Inputs{Current: 1, Healthy: 1, Pace: 100, Arriving: 80})
+	if want := "10 were needed within the last 4 s"; !strings.HasSuffix(got.Reason, want) {
+		t.Errorf("%s; want ... %s", got.Reason, want)
+	}
+}
+
 // The last pace counts while none is known, such as after the analyzers have been replaced.
 func TestPaceIsRemembered(t *testing.T) {
 	var s Scaler
