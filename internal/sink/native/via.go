@@ -55,8 +55,8 @@ func Via(self string, sinks []*Sink) (name, value string) {
 func (s *Sink) DetectLoops(self string) { s.self = self }
 
 // checkLoop returns false and the result of a probe if the response names this distributor. It keeps
-// the distributors that the response names; of a loop only the first one, so that a name does not go
-// round after its distributor has gone.
+// the distributors that the response names, but not those behind this one: their names would go round
+// after they have gone.
 func (s *Sink) checkLoop(r response) (result sink.Result, ok bool) {
 	gateways := gatewaysOf(r.field(viaField))
 	at := slices.Index(gateways, s.self)
@@ -68,7 +68,7 @@ func (s *Sink) checkLoop(r response) (result sink.Result, ok bool) {
 	if at > 0 {
 		detail = "the probe was answered by a distributor that sends packets back to this one (" + strings.Join(gateways, ", ") + "): remove one of the two from the analyzers of the other"
 	}
-	gateways = gateways[:1]
+	gateways = gateways[:at]
 	s.gateways.Store(&gateways)
 	return sink.Result{Outcome: sink.Failed, Reason: sink.Loop, Detail: detail, Unsent: true}, false
 }

@@ -37,8 +37,9 @@ func TestLoopsAreDetected(t *testing.T) {
 		{via: ""},
 		{via: "1.1 varnish, 1.1 " + self + "x, 1.0 proxy (" + self + ")", learned: self + "x"},
 		{via: "1.1 " + other + ", 1.1 " + third, learned: other + " " + third},
-		{via: "1.1 " + self + ", 1.1 " + other, reason: sink.Loop, detail: "this distributor itself", learned: self},
+		{via: "1.1 " + self + ", 1.1 " + other, reason: sink.Loop, detail: "this distributor itself"},
 		{via: "1.1 proxy, HTTP/1.1 " + other + " (comment), 1.1 " + self, reason: sink.Loop, detail: "sends packets back", learned: other},
+		{via: "1.1 " + other + ", 1.1 " + third + ", 1.1 " + self + ", 1.1 " + self + "x", reason: sink.Loop, detail: "sends packets back", learned: other + " " + third},
 		{via: "1.1 " + pseudonymPrefix + strings.Repeat("x", 100)},
 	} {
 		result, learned := probeVia(t, self, c.via)
