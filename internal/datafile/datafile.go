@@ -115,14 +115,24 @@ func MakeDir(path string, perm fs.FileMode) error {
 	return CheckDir(path)
 }
 
+// maxSetAside limits the files that were set aside from one path.
+const maxSetAside = 100
+
 // SetAside renames the file that a *TypeError in err reports, so that one of the right type can
-// be created, to its path with the suffix ".unreadable". It returns err if it has no such error.
+// be created, to its path with the suffix ".unreadable", or ".unreadable-2" and so on if there
+// are such files. It returns err if it has no such error.
 func SetAside(err error) (renamed string, failure error) {
 	var wrong *TypeError
 	if !errors.As(err, &wrong) {
 		return "", err
 	}
 	renamed = wrong.Path + ".unreadable"
+	for n := 2; exists(renamed); n++ {
+		if n > maxSetAside {
+			return "", fmt.Errorf("%w; all names up to %s exist", err, renamed)
+		}
+		renamed = fmt.Sprintf("%s.unreadable-%d", wrong.Path, n)
+	}
 	if failure := os.Rename(wrong.Path, renamed); failure != nil {
 		return "", errors.Join(err, failure)
 	}
@@ -131,6 +141,11 @@ func SetAside(err error) (renamed string, failure error) {
 		return "", errors.Join(err, failure, os.Link(renamed, wrong.Path))
 	}
 	return renamed, nil
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
 }
 
 // CheckDir returns a *TypeError if path is not a directory.

@@ -156,3 +156,30 @@ func TestSetAside(t *testing.T) {
 		t.Errorf("another error: %v", err)
 	}
 }
+
+// SetAside keeps what was set aside before, up to maxSetAside files.
+func TestSetAsideRepeatedly(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock")
+	for n := 1; n <= maxSetAside+1; n++ {
+		content := filepath.Join(path, fmt.Sprint(n))
+		if err := os.MkdirAll(content, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		_, wrong := Open(path, os.O_RDWR, 0)
+		renamed, err := SetAside(wrong)
+		if n > maxSetAside {
+			if !errors.Is(err, wrong) || !exists(content) {
+				t.Errorf("%q, %v", renamed, err)
+			}
+			continue
+		}
+		if err != nil || !exists(filepath.Join(renamed, fmt.Sprint(n))) {
+			t.Fatalf("%d: %q, %v", n, renamed, err)
+		}
+	}
+	for n := 2; n <= maxSetAside; n++ {
+		if !exists(fmt.Sprintf("%s.unreadable-%d/%d", path, n, n)) {
+			t.Errorf("what was set aside as number %d is gone", n)
+		}
+	}
+}

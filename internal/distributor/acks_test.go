@@ -197,6 +197,11 @@ func TestDedupeDirCannotBeRead(t *testing.T) {
 	if err := errors.Join(os.RemoveAll(dir), os.WriteFile(dir, nil, 0o600), os.Mkdir(dir+".unreadable", 0o700)); err != nil {
 		t.Fatal(err)
 	}
+	for n := range 101 { // all names for what is set aside
+		if err := os.MkdirAll(fmt.Sprintf("%s.unreadable-%d", dir, n), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if _, err := New(config, slog.New(slog.DiscardHandler)); err == nil || !strings.HasPrefix(err.Error(), "DEDUPE_WINDOW_SEC: ") {
 		t.Errorf("New: %v", err)
 	}

@@ -66,14 +66,20 @@ func (a assertions) violations(r stepResult) (all []string) {
 	if got := r.shares(a.Shares); maxDeviation(got, a.Shares) > a.within() {
 		add("the shares are %s", percents(got))
 	}
-	if got := r.halfOpenTransitions(); a.HalfOpen != nil && got > *a.HalfOpen {
-		add("%d half-open transitions of breakers", got)
-	}
-	if a.Healthy != nil && r.healthy != *a.Healthy {
-		add("%d analyzers are healthy", r.healthy)
-	}
 	if a.Memory > 0 && r.memory > a.Memory {
 		add("it had %d MiB of memory", r.memory)
+	}
+	return all
+}
+
+// breakerViolations returns the violated assertions on breakers, which open when an analyzer does
+// not respond within SENDER_TIMEOUT_MS, as it may on a busy machine.
+func (a assertions) breakerViolations(r stepResult) (all []string) {
+	if got := r.halfOpenTransitions(); a.HalfOpen != nil && got > *a.HalfOpen {
+		all = append(all, fmt.Sprintf("%d half-open transitions of breakers", got))
+	}
+	if a.Healthy != nil && r.healthy != *a.Healthy {
+		all = append(all, fmt.Sprintf("%d analyzers are healthy", r.healthy))
 	}
 	return all
 }
@@ -200,7 +206,8 @@ func TestAssertionsReportViolations(t *testing.T) {
 		{assertions{Took: time.Second}, 0}, {assertions{Took: time.Second / 2}, 1},
 		{assertions{FewerRefusals: "slow"}, 0}, {assertions{FewerRefusals: "quick"}, 2},
 	} {
-		if got := append(test.assertions.violations(good), test.assertions.latencyViolations(good, before)...); len(got) != test.want {
+		got := slices.Concat(test.assertions.violations(good), test.assertions.breakerViolations(good), test.assertions.latencyViolations(good, before))
+		if len(got) != test.want {
 			t.Errorf("%+v: %q, want %d", test.assertions, got, test.want)
 		}
 	}

@@ -3,6 +3,7 @@ package faults
 import (
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -38,8 +39,18 @@ func crashRows() []row {
 			env:     map[string]string{"MEMORY_LIMIT_BYTES": "16777216", "MAX_BODY_BYTES": "1048576"}, do: analyzersAway,
 		},
 		{
+			name: "undelivered-killed", fault: "kill -9, again and again, with `ACK=delivered` and `ACK_TIMEOUT_MS=100`, while all analyzers hang",
+			promise: "what was answered with 504 is accepted, and delivered once analyzers can take it",
+			env:     map[string]string{"ACK": "delivered", "ACK_TIMEOUT_MS": "100"}, do: undeliveredKilled,
+		},
+		{
 			name: "sigterm-leaves", fault: "SIGTERM under load while all analyzers hang, `SHUTDOWN_TIMEOUT_SEC=1`, then a start while they still hang",
 			promise: "what was left is delivered by the next run", env: map[string]string{"SHUTDOWN_TIMEOUT_SEC": "1"}, do: sigtermLeaves,
+		},
+		{
+			name: "sigterm-twice", fault: "SIGTERM twice under load while all analyzers hang, `SHUTDOWN_TIMEOUT_SEC=600`, then a start",
+			promise: "it ends at the second signal; what was left is delivered by the next run",
+			env:     map[string]string{"SHUTDOWN_TIMEOUT_SEC": "600", "SENDER_TIMEOUT_MS": "600000"}, do: sigtermTwice,
 		},
 		{
 			name: "second-distributor", fault: "another distributor is started on the same `DATA_DIR`",
@@ -83,6 +94,14 @@ func killedUnderLoad(s *system) {
 	s.setAllBehaviours(analyzertest.Behaviour{Delay: 50 * time.Millisecond}) // keeps packets undelivered
 	s.closedLoop()
 	slowest := s.killLoop(rounds(), "/readyz", noop)
+	s.setAllBehaviours(analyzertest.Behaviour{})
+	s.reportStarts(slowest)
+}
+
+func undeliveredKilled(s *system) {
+	s.setAllBehaviours(analyzertest.Behaviour{Hang: true})
+	s.closedLoop()
+	slowest := s.killLoop(rounds(), "/livez", noop)
 	s.setAllBehaviours(analyzertest.Behaviour{})
 	s.reportStarts(slowest)
 }
@@ -179,6 +198,22 @@ func sigtermLeaves(s *system) {
 	s.emitters.awaitMore(s.t, accepted, 100)
 	s.setAllBehaviours(analyzertest.Behaviour{})
 	s.report("it served in %v", ready.Round(10*time.Millisecond))
+}
+
+// sigtermTwice sends signals until the process ends, as those that follow the first at once
+// count as the same one.
+func sigtermTwice(s *system) {
+	s.setAllBehaviours(analyzertest.Behaviour{Hang: true})
+	s.emitters.awaitMore(s.t, accepted, 500)
+	s.distributor.signal(syscall.SIGTERM)
+	await(s.t, "packets are refused", func() bool { return s.emitters.records().codes()["503 draining"] > 0 })
+	await(s.t, "the distributor ends", func() bool {
+		_ = s.distributor.command.Process.Signal(syscall.SIGTERM) // it may have ended
+		return !s.distributor.running()
+	})
+	s.setAllBehaviours(analyzertest.Behaviour{})
+	s.distributor.start()
+	s.emitters.awaitMore(s.t, accepted, 100)
 }
 
 func secondDistributor(s *system) {

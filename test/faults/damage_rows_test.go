@@ -2,6 +2,7 @@ package faults
 
 import (
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -19,6 +20,10 @@ func damageRows() []row {
 		{
 			name: "torn-tail", fault: "kill -9, then the journal's newest segment is truncated anywhere, again and again",
 			promise: "it starts, and loses at most the records that were truncated", do: tornTail,
+		},
+		{
+			name: "foreign-files", fault: "kill -9, then random bytes, a directory or a dangling link replaces a file of `DATA_DIR` other than `overrides.json`, and another one has the name of a segment, again and again",
+			promise: "it starts, and no accepted packet is lost", do: foreignFiles,
 		},
 	})
 }
@@ -68,6 +73,50 @@ func tornTail(s *system) {
 		s.write(path, content[:at])
 		s.maxLost += hit
 	})
+}
+
+func foreignFiles(s *system) {
+	s.damageLoop(func() {
+		var replaceable []string
+		entries, err := os.ReadDir(s.distributor.dataDir)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		for _, entry := range entries {
+			if name := entry.Name(); name != "journal" && name != "overrides.json" {
+				replaceable = append(replaceable, name)
+			}
+		}
+		s.replace(replaceable[s.random.IntN(len(replaceable))])
+		s.replace("journal/0000000100000000.segment") // after all others
+	})
+}
+
+// replace puts something else at a path in the data directory.
+func (s *system) replace(name string) {
+	s.t.Helper()
+	path := filepath.Join(s.distributor.dataDir, name)
+	if err := os.RemoveAll(path); err != nil {
+		s.t.Fatal(err)
+	}
+	var err error
+	kind := s.random.IntN(3)
+	switch kind {
+	case 0:
+		content := make([]byte, s.random.IntN(1<<16))
+		for i := range content {
+			content[i] = byte(s.random.Uint32())
+		}
+		err = os.WriteFile(path, content, 0o600)
+	case 1:
+		err = os.MkdirAll(filepath.Join(path, "with", "content"), 0o700)
+	case 2:
+		err = os.Symlink(filepath.Join(s.distributor.dataDir, "nowhere"), path)
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Logf("%s is replaced by %s", name, []string{"random bytes", "a directory", "a link"}[kind])
 }
 
 // content returns a file and its used length: the rest is zeros.

@@ -66,6 +66,14 @@ func newDistributor(t *testing.T, program string) *distributor {
 	return d
 }
 
+// inject makes system calls fail or wait, as strace's option of that name does.
+func (d *distributor) inject(expressions ...string) {
+	d.within = []string{"strace", "-D", "-f", "--seccomp-bpf", "-qq", "-o", "/dev/null"}
+	for _, expression := range expressions {
+		d.within = append(d.within, "-e", "inject="+expression)
+	}
+}
+
 func (d *distributor) url(path string) string {
 	return "http://127.0.0.1:" + strconv.Itoa(d.port) + path
 }

@@ -81,6 +81,7 @@ func (e *emitters) send(p outgoingPacket) (o outcome, wait time.Duration) {
 		r.code = fmt.Sprintf("%d %s", response.StatusCode, why.Code)
 		seconds, _ := strconv.Atoi(response.Header.Get("Retry-After")) // 0 without the header
 		wait = time.Duration(seconds) * time.Second
+		r.bare = why.Code == "" || seconds < 1
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -110,7 +111,7 @@ func outcomeOf(response *http.Response, err error) outcome {
 		return unsent
 	case err != nil:
 		return unanswered
-	case response.StatusCode/100 == 2:
+	case response.StatusCode/100 == 2, response.StatusCode == http.StatusGatewayTimeout:
 		return accepted
 	default:
 		return refused

@@ -3,6 +3,7 @@ package faults
 import (
 	"bufio"
 	"fmt"
+	"math"
 	"net/http"
 	"strconv"
 	"strings"
@@ -85,4 +86,26 @@ func (g gauges) analyzers() (names []string) {
 		}
 	}
 	return names
+}
+
+// offShare describes the analyzers beyond the maximum deviation from their share.
+func (g gauges) offShare() (all []string) {
+	limit := g.value["distributor_share_deviation_limit_messages"]
+	for _, name := range g.analyzers() {
+		if off := g.of("distributor_share_deviation_messages", name, ""); math.Abs(off) > limit+1e-6 { // 1e-6: rounding
+			all = append(all, fmt.Sprintf("%s is %v messages off its share, and the limit is %v", name, off, limit))
+		}
+	}
+	return all
+}
+
+// watchShares fails the row when an analyzer is off its share at any scrape.
+func (s *system) watchShares() {
+	s.repeat(250*time.Millisecond, func(time.Time) {
+		if g, err := s.distributor.gauges(); err == nil { // it may be killed or stopped
+			for _, violation := range g.offShare() {
+				s.t.Error(violation)
+			}
+		}
+	})
 }

@@ -102,6 +102,8 @@ func run(t *testing.T, r row) {
 		s.distributor.flags = nil
 	}
 	s.set(r.env)
+	s.watchShares()
+	s.watchTimers()
 	started := time.Now()
 	if !r.alone {
 		s.begin()
@@ -137,6 +139,9 @@ func (r row) skipReason() string {
 // judge fails the row when conservation is violated.
 func (s *system) judge(v verification) {
 	s.t.Helper()
+	if bare := s.emitters.records().bareRefusals(); bare != "" {
+		s.t.Errorf("refusals lack a code or a Retry-After of at least 1: %s", bare)
+	}
 	if v.Accepted == 0 {
 		s.t.Error("no packet was accepted: the row tests nothing")
 	}

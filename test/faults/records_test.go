@@ -14,7 +14,7 @@ type outcome int
 const (
 	// unsent: connecting failed; the distributor has not seen the packet.
 	unsent outcome = iota
-	// accepted: answered with 2xx.
+	// accepted: answered with 2xx, or with 504, which says that it is not delivered yet.
 	accepted
 	// refused: answered with anything else.
 	refused
@@ -33,6 +33,7 @@ type record struct {
 	took    time.Duration // from due until completed
 	outcome outcome
 	code    string // of a refusal: its status and code
+	bare    bool   // a refusal without a code, or without a Retry-After of at least 1
 }
 
 // records are requests of emitters.
@@ -95,6 +96,11 @@ func (r records) refusals() string {
 		parts = append(parts, fmt.Sprintf("%d × %s", codes[code], code))
 	}
 	return strings.Join(parts, ", ")
+}
+
+// bareRefusals formats the bare refusals.
+func (r records) bareRefusals() string {
+	return r.where(func(one record) bool { return one.bare }).refusals()
 }
 
 // failures describes refused and unanswered packets, or returns "".

@@ -38,6 +38,10 @@ func runtimeRows() []row {
 			name: "sigterm-hanging", fault: "SIGTERM under load while all analyzers hang, `SHUTDOWN_TIMEOUT_SEC=1`",
 			promise: "what cannot be delivered is reported, to the packet; exit code 1", env: map[string]string{"SHUTDOWN_TIMEOUT_SEC": "1"}, do: sigtermHanging,
 		},
+		{
+			name: "delivered-killed", fault: "kill -9 of the distributor, again and again, with `ACK=delivered`",
+			promise: "what was answered with 200 is delivered, without a journal", env: map[string]string{"ACK": "delivered", "ACK_TIMEOUT_MS": "600000"}, do: deliveredKilled,
+		},
 	})
 }
 
@@ -75,6 +79,11 @@ func sigtermHanging(s *system) {
 	}
 	s.maxLost = left
 	s.report("%d reported as left", left)
+}
+
+func deliveredKilled(s *system) {
+	s.setAllBehaviours(analyzertest.Behaviour{Delay: 20 * time.Millisecond}) // keeps packets undelivered
+	s.reportStarts(s.killLoop(rounds(), "/readyz", noop))
 }
 
 // noPrlimit returns why the limit of open files cannot be set here, or "".

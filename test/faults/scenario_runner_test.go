@@ -119,14 +119,30 @@ func (r *scenarioRunner) reportSteps() {
 		for _, violation := range result.Assert.violations(result) {
 			r.t.Errorf("%s: %s", result.title(), violation)
 		}
+		for _, violation := range result.Assert.breakerViolations(result) {
+			if !r.busy(result, maxBreakerLateness, violation) {
+				r.t.Errorf("%s: %s", result.title(), violation)
+			}
+		}
 		for _, violation := range result.Assert.latencyViolations(result, results) {
-			if *judge {
-				r.latencyViolations = append(r.latencyViolations, result.title()+": "+violation)
-			} else {
+			switch {
+			case !*judge:
 				r.t.Logf("%s: with -judge this would fail: %s", result.title(), violation)
+			case !r.busy(result, maxLateness, violation):
+				r.latencyViolations = append(r.latencyViolations, result.title()+": "+violation)
 			}
 		}
 	}
+}
+
+// busy reports whether the machine was so busy in a step that a violation is not judged, and then
+// adds it to the result.
+func (r *scenarioRunner) busy(result stepResult, limit time.Duration, violation string) bool {
+	lateness := r.timers.lateness(result.from, result.to)
+	if lateness > limit {
+		r.report("not judged, since timers were up to %v late: %s: %s", rounded(lateness), result.title(), violation)
+	}
+	return lateness > limit
 }
 
 func (r stepResult) title() string {

@@ -45,6 +45,14 @@ func spaceRows() []row {
 			name: "no-space-errors", fault: "every 25th write to the journal fails with ENOSPC (strace), then kill -9",
 			promise: "no 2xx for what was not written; it recovers by itself", needs: noStrace, alone: true, do: failing("io_submit,pwrite64", "ENOSPC"),
 		},
+		{
+			name: "slow-writes", fault: "each write to the journal takes 50 ms more (strace), then kill -9",
+			promise: "packets share writes: none is refused, all are answered", needs: noStrace, alone: true, do: delaying("50ms", "1+"),
+		},
+		{
+			name: "hanging-writes", fault: "every 25th write to the journal takes 2 s (strace), then kill -9",
+			promise: "requests wait for the write: none is refused, all are answered", needs: noStrace, alone: true, do: delaying("2s", "25+25"),
+		},
 	})
 }
 
@@ -162,10 +170,7 @@ const noAsynchronousWrites = "io_setup:error=EPERM"
 // and restarted. Other injections apply to all calls.
 func failing(calls, with string, others ...string) func(*system) {
 	return func(s *system) {
-		s.distributor.within = []string{"strace", "-D", "-f", "--seccomp-bpf", "-qq", "-o", "/dev/null"}
-		for _, injection := range append(others, calls+":error="+with+":when=25+25") {
-			s.distributor.within = append(s.distributor.within, "-e", "inject="+injection)
-		}
+		s.distributor.inject(append(others, calls+":error="+with+":when=25+25")...)
 		s.begin()
 		s.emitters.awaitMore(s.t, accepted, 1000)
 		await(s.t, "a write has failed", func() bool { return s.emitters.count(refused) > 0 })
@@ -175,5 +180,22 @@ func failing(calls, with string, others ...string) func(*system) {
 		s.distributor.start()
 		s.emitters.awaitMore(s.t, accepted, 200)
 		s.assertOnlyUnwritable()
+	}
+}
+
+// delaying makes some writes and syncs return late, until the distributor is killed and
+// restarted.
+func delaying(by, when string) func(*system) {
+	return func(s *system) {
+		s.distributor.inject("io_submit,pwrite64,fdatasync,fsync:delay_exit=" + by + ":when=" + when)
+		s.begin()
+		s.closedLoop()
+		s.emitters.awaitMore(s.t, accepted, 3000)
+		s.assertUnaffected("while writes are late")
+		s.report("99 %% of responses within %v", rounded(s.emitters.records().with(accepted).p99()))
+		s.distributor.kill()
+		s.distributor.within = nil
+		s.distributor.start()
+		s.emitters.awaitMore(s.t, accepted, 200)
 	}
 }

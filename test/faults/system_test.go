@@ -19,8 +19,9 @@ type system struct {
 	distributor       *distributor
 	analyzers         []*analyzer
 	emitters          *emitters
+	timers            timers
 	reports           []string
-	latencyViolations []string // violated time assertions, checked with -judge
+	latencyViolations []string // violated time assertions that are judged
 	// maxLost is how many accepted packets the fault may lose, such as those in
 	// a damaged record.
 	maxLost int
