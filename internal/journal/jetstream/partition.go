@@ -109,10 +109,14 @@ func (p *partition) checkSilence(now time.Time) (next time.Time, pending bool) {
 		return time.Time{}, false
 	}
 	next = p.answered.Add(silentAfter)
-	if pending = next.After(now); !pending {
-		p.standing, p.cause = silent, p.silence()
+	if pending = next.After(now); pending {
+		return next, true
 	}
-	return next, pending
+	if p.standing != doubtful || p.cause == nil { // or the next request for its state says more
+		p.cause = p.silence()
+	}
+	p.standing = silent
+	return time.Time{}, false
 }
 
 func (p *partition) silence() error { return fmt.Errorf("the stream %s does not answer", p.stream) }
