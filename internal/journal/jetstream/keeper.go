@@ -72,7 +72,7 @@ func (j *Journal) sendAcks() {
 
 const (
 	watchInterval = 2 * time.Second
-	// watchFailingInterval is the interval while a stream is full, silent or not ready.
+	// watchFailingInterval is the interval while a stream is full, silent, refusing or not ready.
 	watchFailingInterval = 250 * time.Millisecond
 	durabilityInterval   = time.Minute
 	// searchInterval is the time between two searches for streams beyond JETSTREAM_PARTITIONS, to
@@ -107,7 +107,8 @@ func (j *Journal) watch(ctx context.Context) {
 	}
 }
 
-// refresh queries the state of every stream, and reports whether all of them acknowledge.
+// refresh queries the state of every stream, and reports whether no change is to be expected soon: see
+// noteState.
 func (j *Journal) refresh(ctx context.Context) (well bool) {
 	if !j.link.IsConnected() {
 		return false
