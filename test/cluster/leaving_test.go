@@ -68,7 +68,9 @@ func (s *sharded) startEmitters(targets string) {
 		config := emitter.DefaultConfig()
 		config.Target, config.EmitterID, config.Rate, config.PacketSize, config.Concurrency = targets, fmt.Sprintf("emitter-%d", i), 5, "1", 1
 		config.RequestTimeout, config.StopTimeout = time.Minute, time.Minute
-		one, err := emitter.New(config, emitter.Dependencies{Logger: slog.New(slog.DiscardHandler)})
+		// The reasons why emitters have moved are in the output of a test that fails.
+		logger := slog.New(slog.NewTextHandler(s.t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})).With("emitter_id", config.EmitterID)
+		one, err := emitter.New(config, emitter.Dependencies{Logger: logger})
 		if err != nil {
 			s.t.Fatal(err)
 		}

@@ -65,8 +65,7 @@ type Journal struct {
 	durability     durability
 	stuckAfter     time.Duration // see the constant of the same name and publishTimeout
 	publishTimeout time.Duration
-	spareAcks      []ack  // used by the keeper
-	setupErr       string // logged by the watcher
+	spareAcks      []ack // used by the keeper
 
 	mu          sync.Mutex // guards all below
 	memoryLimit int64
@@ -75,10 +74,9 @@ type Journal struct {
 	closed      bool
 	releasing   bool  // no envelope is claimed any more
 	unwritable  error // nil while writable, and while stall lasts
-	reported    bool  // the log says that no stream can be written
-	trial       bool  // unwritable, but a stream answers, so that a request may be tried
 	stall       stall
 	lost        error // why NATS cannot be reached
+	setupErr    error // why the streams are not ready
 
 	// Packets on the way to the streams.
 	pending      []*request
@@ -226,9 +224,11 @@ func (j *Journal) capacityLocked(footprint int64) error {
 	switch {
 	case j.closed:
 		return journal.ErrClosed
-	case j.unwritable != nil && !(j.trial && len(j.pending)+len(j.published) == 0):
+	case j.fullLocked():
+		return journal.ErrFull
+	case j.unwritable != nil && !j.mayTryLocked():
 		return j.unwritable
-	case j.fullLocked(), j.sendingBytes+footprint > j.memoryLimit/memoryShare:
+	case j.sendingBytes+footprint > j.memoryLimit/memoryShare:
 		return journal.ErrFull
 	}
 	return nil

@@ -3,6 +3,7 @@ package jetstream
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -71,7 +72,7 @@ func (j *Journal) sendAcks() {
 
 const (
 	watchInterval = 2 * time.Second
-	// watchFailingInterval is the interval while a stream is full, silent or not ready.
+	// watchFailingInterval is the interval while a stream is full, silent, refusing or not ready.
 	watchFailingInterval = 250 * time.Millisecond
 	durabilityInterval   = time.Minute
 	// searchInterval is the time between two searches for streams beyond JETSTREAM_PARTITIONS, to
@@ -106,7 +107,8 @@ func (j *Journal) watch(ctx context.Context) {
 	}
 }
 
-// refresh queries the state of every stream, and reports whether all of them acknowledge.
+// refresh queries the state of every stream, and reports whether no change is to be expected soon: see
+// noteState.
 func (j *Journal) refresh(ctx context.Context) (well bool) {
 	if !j.link.IsConnected() {
 		return false
@@ -152,14 +154,16 @@ func (j *Journal) isReady() bool {
 
 // reportSetup logs why the streams are not ready, unless the reason is the same as before.
 func (j *Journal) reportSetup(err error) {
-	text := ""
-	if err != nil {
-		text = err.Error()
-	}
-	if text == j.setupErr || errors.Is(err, context.Canceled) {
+	if errors.Is(err, context.Canceled) {
 		return
 	}
-	j.setupErr = text
+	j.mu.Lock()
+	before := j.setupErr
+	j.setupErr = err
+	j.mu.Unlock()
+	if fmt.Sprint(before) == fmt.Sprint(err) {
+		return
+	}
 	if err != nil {
 		j.logger.Error("the streams are not ready", "error", err)
 		return
@@ -187,7 +191,7 @@ func (j *Journal) refreshPartition(ctx context.Context, p *partition) (well bool
 	timeout := natslink.APITimeout
 	j.mu.Lock()
 	ready := p.ready
-	if p.silent {
+	if p.standing == silent {
 		timeout = silentAfter
 	}
 	j.mu.Unlock()
@@ -201,11 +205,21 @@ func (j *Journal) refreshPartition(ctx context.Context, p *partition) (well bool
 	case errors.Is(err, jetstream.ErrStreamNotFound):
 		return j.noteMissing(p)
 	case err != nil:
+		j.noteNoState(p)
 		return false
 	}
 	p.missing = time.Time{}
 	served := j.recreateConsumer(ctx, stream, p)
 	return j.noteState(p, stream.CachedInfo()) && served
+}
+
+// noteNoState records that a stream did not respond to a request for its state.
+func (j *Journal) noteNoState(p *partition) {
+	j.mu.Lock()
+	if p.standing == silent {
+		p.cause = p.silence()
+	}
+	j.mu.Unlock()
 }
 
 // probeLocked has a publication to a silent stream sent again at once: only its acknowledgement
@@ -219,7 +233,8 @@ func (j *Journal) probeLocked(p *partition) {
 	}
 }
 
-// noteState records the state of a stream, and reports whether it accepts packets.
+// noteState records the state of a stream, and reports whether no change of it is to be expected
+// soon: the stream accepts packets, or its settings prevent that.
 func (j *Journal) noteState(p *partition, info *jetstream.StreamInfo) (well bool) {
 	state, unsafe := stateOf(info), checkStream(info.Config, j.config.streamConfig(p.index))
 	j.mu.Lock()
@@ -228,19 +243,13 @@ func (j *Journal) noteState(p *partition, info *jetstream.StreamInfo) (well bool
 	}
 	j.identifyLocked(p, info.Created)
 	p.state, p.unsafe, p.messageBytes = state, unsafe, max(int64(info.Config.MaxMsgSize), 0)
-	switch {
-	case p.silent && state.hasQuorum() && p.inFlight == 0:
-		p.silent, p.answered = false, time.Now()
-	case p.silent && state.hasQuorum():
+	if p.responded(time.Now()) {
 		j.probeLocked(p)
-	}
-	if time.Since(p.refusedAt) > trialAfter {
-		p.refusing = false
 	}
 	if p.full && (state.limit <= 0 || state.bytes+2*envelopeBytes <= state.limit) {
 		p.full = false
 	}
-	well = p.answers() && !p.full && p.fault == nil
+	well = !p.publishes || p.unsafe != nil || p.answers() && !p.full
 	done := j.updateWritableLocked()
 	j.mu.Unlock()
 	j.complete(done)

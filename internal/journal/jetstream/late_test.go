@@ -14,15 +14,8 @@ import (
 // messages.
 func testLate(t *testing.T, c Config) {
 	a, b := open(t, c), open(t, c)
-	r := newReceiver(a, a.partitions[0])
-	subscription, err := a.link.Conn.ChanSubscribe(r.inbox+".*", r.messages)
-	if err != nil {
-		t.Fatal(err)
-	}
+	r, subscription := replaceReceiver(t, a)
 	defer subscription.Unsubscribe() //nolint:errcheck // the connection may be closed
-	a.mu.Lock()
-	a.wanted = true // its own receiver is suspended
-	a.mu.Unlock()
 	r.begin()
 	publishRaw(t, b, envelopeOf(t, "other-0-1", 5))
 	publishRaw(t, b, envelopeOf(t, "other-0-2", 3))

@@ -269,3 +269,41 @@ func TestConfigureWhileWatching(t *testing.T) {
 	close(done)
 	configuring.Wait()
 }
+
+// Packets that no stream stores at a limit of the account are refused with that reason, not after
+// the time for which an answer is awaited, and are accepted when there is capacity.
+func TestAccountLimit(t *testing.T) {
+	server := natstest.Start(t, natstest.Options{More: "accounts {A {jetstream {max_store: 4194304}, users: [{user: me, password: secret}]}}"})
+	c := testConfig(strings.Replace(server.URL(), "//", "//me:secret@", 1), server.Monitor())
+	c.Partitions, c.MaxBytes = 2, 3<<20
+	j := open(t, c)
+	if _, err := j.link.JetStream.CreateStream(t.Context(), jetstream.StreamConfig{Name: "OTHER", Subjects: []string{"other"}}); err != nil {
+		t.Fatal(err)
+	}
+	var taken int
+	var refused error
+	for _, p := range sized(t, 100, 100_000) {
+		if taken == 5 {
+			for range 4 {
+				if _, err := j.link.JetStream.Publish(t.Context(), "other", make([]byte, 1<<19)); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		var n int
+		if n, refused = j.Append([]*packet.Packet{p}); refused != nil {
+			break
+		}
+		taken += n
+	}
+	if !errors.Is(refused, journal.ErrUnwritable) || !strings.Contains(refused.Error(), "resource limits exceeded") {
+		t.Fatalf("after %d packets: %v", taken, refused)
+	}
+	if err := j.link.JetStream.DeleteStream(t.Context(), "OTHER"); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "packets are accepted", func() bool {
+		n, _ := j.Append(sized(t, 1, 100))
+		return n == 1
+	})
+}

@@ -51,8 +51,8 @@ func (j *Journal) registerGauges(r *metric.Registry) {
 	}
 	gauge("distributor_jetstream_bytes", "Bytes of the streams, without replicas.", func() float64 { bytes, _ := j.streamBytesLocked(); return float64(bytes) })
 	gauge("distributor_jetstream_limit_bytes", "Maximum bytes of the streams, without replicas (JETSTREAM_MAX_BYTES).", func() float64 { _, limit := j.streamBytesLocked(); return float64(limit) })
-	gauge("distributor_jetstream_streams", "Streams that packets are published to (JETSTREAM_PARTITIONS).", func() float64 { _, all := j.writableLocked(); return float64(all) })
-	gauge("distributor_jetstream_writable_streams", "Streams that acknowledge what is published.", func() float64 { writable, _ := j.writableLocked(); return float64(writable) })
+	gauge("distributor_jetstream_streams", "Streams that packets are published to (JETSTREAM_PARTITIONS).", func() float64 { return float64(j.config.Partitions) })
+	gauge("distributor_jetstream_writable_streams", "Streams that acknowledge what is published.", func() float64 { return float64(j.writableLocked()) })
 	gauge("distributor_jetstream_missing_replicas", "Servers that should keep a stream and are away or behind, over all streams.", func() float64 { return float64(j.missingReplicasLocked()) })
 	gauge("distributor_jetstream_stored_envelopes", "Envelopes in the streams, of all distributors.", func() float64 { return float64(j.storedLocked()) })
 	gauge("distributor_jetstream_claimed_envelopes", "Envelopes that this distributor has received and not yet acknowledged.", func() float64 { return float64(len(j.claims)) })

@@ -120,7 +120,9 @@ func (j *Journal) connectionChanged(up bool, cause error) {
 		// A server that has just started accepts publications before its streams do: until they
 		// answer, packets are refused at once instead of after a wait.
 		for _, p := range j.partitions {
-			p.silent = p.silent || j.opened && j.lost != nil
+			if j.opened && j.lost != nil {
+				p.standing, p.cause = silent, nil
+			}
 		}
 		j.lost = nil
 		for _, o := range j.published { // sent messages may be lost

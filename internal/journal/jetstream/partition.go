@@ -1,12 +1,9 @@
 package jetstream
 
 import (
-	"cmp"
 	"fmt"
-	"slices"
 	"time"
 
-	"github.com/logstreamer/logstreamer/internal/journal"
 	"github.com/logstreamer/logstreamer/internal/worker"
 )
 
@@ -34,17 +31,27 @@ type partition struct {
 	// messageBytes is the maximum message of the stream, 0 for none.
 	messageBytes int64
 	inFlight     int // publications without a PubAck
-	answered     time.Time
-	silent       bool  // publications get no PubAck, so that the stream is not used
-	doubtful     bool  // the stream was silent and has not stored a message since: one envelope at a time is tried
-	full         bool  // the stream has refused an envelope for lack of capacity
-	fault        error // the last refusal for another reason than capacity, nil after an acknowledgement
-	// refusing is set while the stream is not tried, because it could not store a message at
-	// refusedAt.
-	refusing  bool
-	refusedAt time.Time
-	state     streamState
+	// answered is when the stream answered the latest publication, or got the first one after that.
+	answered time.Time
+	standing standing
+	cause    error // why the standing is not storing, nil if that is not known
+	full     bool  // the stream has refused an envelope for lack of capacity
+	state    streamState
 }
+
+// standing is what the answers to publications say about a stream.
+type standing int
+
+const (
+	storing standing = iota
+	// silent: the stream has not answered for silentAfter, so that it gets no envelopes.
+	silent
+	// refusing: the stream could not store the latest envelope, and gets none for trialAfter.
+	refusing
+	// doubtful: the stream was silent or refusing, and has not stored an envelope since. One at a
+	// time is tried.
+	doubtful
+)
 
 // streamState is the last known state of the stream.
 type streamState struct {
@@ -70,30 +77,67 @@ const (
 	deadAfter = 6 * time.Second
 )
 
-// stall is a time in which no stream stores packets.
-type stall struct {
-	since time.Time // zero while a stream stores packets
-	alive time.Time // the latest sign of life of a server
-}
-
-// waits reports whether packets wait for the end of the stall, and until when at least.
-func (s stall) waits(now time.Time) (until time.Time, waits bool) {
-	until = earlier(s.since.Add(electionTimeout), later(s.since, s.alive).Add(deadAfter))
-	return until, now.Before(until)
-}
-
 // usable reports whether envelopes may be published to the stream.
 func (p *partition) usable() bool {
-	return p.publishes && p.answers() && !p.full && !(p.doubtful && p.inFlight > 0)
-}
-
-// stored records that the stream has acknowledged an envelope.
-func (p *partition) stored(now time.Time) {
-	p.answered, p.silent, p.doubtful, p.refusing, p.fault = now, false, false, false, nil
+	return p.publishes && p.answers() && !p.full && (p.standing == storing || p.inFlight == 0)
 }
 
 // answers reports whether the stream acknowledges envelopes, or refuses them because it is full.
-func (p *partition) answers() bool { return p.ready && !p.silent && p.unsafe == nil && !p.refusing }
+func (p *partition) answers() bool {
+	return p.ready && p.unsafe == nil && (p.standing == storing || p.standing == doubtful)
+}
+
+// expect records that an envelope is published to the stream.
+func (p *partition) expect(now time.Time) {
+	if p.inFlight == 0 {
+		p.answered = now
+	}
+	p.inFlight++
+}
+
+// stored records that the stream has acknowledged an envelope.
+func (p *partition) stored(now time.Time) { p.answered, p.standing, p.cause = now, storing, nil }
+
+// refuse records that the stream could not store an envelope.
+func (p *partition) refuse(now time.Time, cause error) {
+	p.answered, p.standing, p.cause = now, refusing, cause
+}
+
+// checkSilence records whether the stream is silent, and returns when it may be.
+func (p *partition) checkSilence(now time.Time) (next time.Time, pending bool) {
+	if p.inFlight == 0 || p.standing == silent {
+		return time.Time{}, false
+	}
+	next = p.answered.Add(silentAfter)
+	if pending = next.After(now); pending {
+		return next, true
+	}
+	if p.standing != doubtful || p.cause == nil { // or the next request for its state says more
+		p.cause = p.silence()
+	}
+	p.standing = silent
+	return time.Time{}, false
+}
+
+func (p *partition) silence() error { return fmt.Errorf("the stream %s does not answer", p.stream) }
+
+// responded records that the stream has responded to a request for its state, and reports whether
+// it should have answered an envelope, too.
+func (p *partition) responded(now time.Time) (overdue bool) {
+	switch {
+	case p.standing == refusing && now.Sub(p.answered) > trialAfter:
+		p.standing = doubtful
+	case p.standing != silent || !p.state.hasQuorum():
+	case p.inFlight == 0:
+		p.standing = doubtful
+	default:
+		if now.Sub(p.answered) > silentAfter {
+			p.cause = fmt.Errorf("the stream %s answers, but stores nothing: NATS servers whose disk was full must be restarted", p.stream)
+		}
+		return true
+	}
+	return false
+}
 
 // fullLocked reports whether every stream that answers is full.
 func (j *Journal) fullLocked() bool {
@@ -106,7 +150,7 @@ func (j *Journal) fullLocked() bool {
 			full = true
 		}
 	}
-	return full
+	return full && j.lost == nil
 }
 
 func (j *Journal) streamBytesLocked() (bytes, limit int64) {
@@ -116,100 +160,4 @@ func (j *Journal) streamBytesLocked() (bytes, limit int64) {
 		}
 	}
 	return bytes, limit
-}
-
-// writableLocked returns the number of streams that can be published to, and the number of all
-// streams.
-func (j *Journal) writableLocked() (writable, all int) {
-	for _, p := range j.partitions {
-		if p.publishes {
-			all++
-			if p.answers() {
-				writable++
-			}
-		}
-	}
-	if j.lost != nil {
-		writable = 0
-	}
-	return writable, all
-}
-
-// stalledLocked reports whether no stream stores packets. A stream that was silent may be unable to
-// store, as with a full disk, until it has stored a packet: it is doubted while packets are on their
-// way.
-func (j *Journal) stalledLocked(writable int) bool {
-	if writable == 0 {
-		return true
-	}
-	return len(j.pending)+len(j.published) > 0 && !slices.ContainsFunc(j.partitions, func(p *partition) bool {
-		return p.publishes && p.answers() && (!p.doubtful || p.full)
-	})
-}
-
-// updateWritableLocked makes the journal unwritable while no stream stores packets, except during the
-// election of leaders, and logs each change. The journal is writable again when a stream has stored a
-// packet. Until then one request at a time is tried. It returns the requests to be refused.
-func (j *Journal) updateWritableLocked() (refused []*request) {
-	writable, _ := j.writableLocked()
-	stalled := j.stalledLocked(writable)
-	if !stalled {
-		j.stall.since = time.Time{}
-	}
-	if writable > 0 && (!stalled || j.unwritable != nil || j.waitsLocked()) {
-		if !j.opened {
-			j.unwritable = nil
-		}
-		if j.trial = j.unwritable != nil; !j.trial && j.reported {
-			j.reported = false
-			j.logger.Info("the streams take packets again")
-		}
-		return nil
-	}
-	j.trial = false
-	if j.unwritable == nil && j.lost == nil && j.waitsLocked() {
-		return nil
-	}
-	if j.unwritable == nil {
-		j.reported = true
-		j.logger.Error("no stream can be written: new packets are refused, until one answers", "error", j.causeLocked())
-	}
-	j.unwritable = fmt.Errorf("%w: %w", journal.ErrUnwritable, j.causeLocked())
-	return j.refusePendingLocked(j.unwritable)
-}
-
-// waitsLocked reports whether packets wait for the election of leaders, during which no settings
-// change.
-func (j *Journal) waitsLocked() bool {
-	if !slices.ContainsFunc(j.partitions, func(p *partition) bool { return p.publishes && p.unsafe == nil && !p.refusing }) {
-		return false
-	}
-	now := time.Now()
-	if j.stall.since.IsZero() {
-		j.stall = stall{since: now, alive: now}
-		j.watching.Wake()
-	}
-	_, waits := j.stall.waits(now)
-	return waits
-}
-
-// causeLocked returns the reason why no stream can be written.
-func (j *Journal) causeLocked() error {
-	if j.lost != nil {
-		return j.lost
-	}
-	for _, p := range j.partitions {
-		if err := cmp.Or(p.unsafe, p.fault); err != nil {
-			return err
-		}
-	}
-	for _, p := range j.partitions {
-		switch {
-		case (p.silent || p.doubtful) && p.state.hasQuorum() && time.Since(p.state.at) < silentAfter:
-			return fmt.Errorf("the stream %s answers, but stores nothing: NATS servers whose disk was full must be restarted", p.stream)
-		case p.silent:
-			return fmt.Errorf("the stream %s does not answer", p.stream)
-		}
-	}
-	return errNotReady
 }

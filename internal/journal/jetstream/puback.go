@@ -36,9 +36,8 @@ func parsePubAck(data []byte) (ack pubAck, ok bool) {
 const (
 	// codeStoreFailed: the message was not stored, of a full stream because of its size.
 	codeStoreFailed = 10077
-	// codeNoStorage, codeNoResources: the servers have reached their limits.
-	codeNoStorage   = 10047
-	codeNoResources = 10023
+	// codeInProcess: an earlier message of the envelope is being stored.
+	codeInProcess = 10158
 	// codeTooLarge: the message is larger than the stream allows.
 	codeTooLarge = 10054
 )

@@ -103,6 +103,9 @@ func (s *sender) run(ctx context.Context) {
 // publishNext publishes pending packets, up to an envelope, and reports whether it did.
 func (s *sender) publishNext() bool {
 	j := s.journal
+	if !j.link.IsConnected() {
+		return false
+	}
 	j.mu.Lock()
 	now := time.Now()
 	p := j.choosePartitionLocked(now)
@@ -132,7 +135,7 @@ func (s *sender) publishNext() bool {
 // choosePartitionLocked returns the stream with the fewest envelopes on their way, nil if no stream
 // may get another one now.
 func (j *Journal) choosePartitionLocked(now time.Time) *partition {
-	if len(j.pending) == 0 || j.unwritable != nil && !j.trial || !j.link.IsConnected() {
+	if len(j.pending) == 0 {
 		return nil
 	}
 	var best *partition
@@ -194,7 +197,7 @@ func (j *Journal) collectLocked(to *partition) *publication {
 	j.pending = j.pending[:rest]
 	j.pendingBytes -= bytes
 	if slots > 0 {
-		to.inFlight++
+		to.expect(o.begun)
 	}
 	return o
 }
@@ -244,7 +247,7 @@ func (o *publication) tooLarge(limit string, args ...any) error {
 func (s *sender) send(o *publication) {
 	j := s.journal
 	j.mu.Lock()
-	subject, held := o.partition.subject, j.published[o.number] == o
+	subject, reply, held := o.partition.subject, j.pubAckSubject+strconv.FormatUint(o.number, 10), j.published[o.number] == o
 	o.sent = time.Now()
 	o.sends++
 	o.sending = held
@@ -257,7 +260,7 @@ func (s *sender) send(o *publication) {
 		j.logger.Debug("an envelope is published again", "subject", subject, "envelope", o.id, "packets", packetNames(o.data))
 	}
 	message := nats.NewMsg(subject)
-	message.Reply, message.Data = j.pubAckSubject+strconv.FormatUint(o.number, 10), o.data
+	message.Reply, message.Data = reply, o.data
 	message.Header.Set(nats.MsgIdHdr, o.id)
 	if o.held != nil {
 		message.Header.Set(holderHeader, j.name)
@@ -291,12 +294,14 @@ func (s *sender) resend(now time.Time) time.Duration {
 	var done []*request
 	j.mu.Lock()
 	connected := j.link.IsConnected()
+	for _, p := range j.partitions {
+		if silent, pending := p.checkSilence(now); pending {
+			next = earlier(next, silent)
+		}
+	}
 	for _, o := range j.published {
 		p := o.partition
-		again, silent, end := o.sent.Add(min(resendAfter<<min(max(o.sends-1, 0), 8), maxResendAfter)), later(p.answered, o.begun).Add(silentAfter), o.begun.Add(j.publishTimeout)
-		if !silent.After(now) {
-			p.silent, p.doubtful, silent = true, true, end
-		}
+		again, end := o.sent.Add(min(resendAfter<<min(max(o.sends-1, 0), 8), maxResendAfter)), o.begun.Add(j.publishTimeout)
 		switch {
 		case !end.After(now):
 			done = append(done, j.resolveLocked(o, fmt.Errorf("%w: the stream %s did not answer within %v", journal.ErrUnwritable, p.stream, j.publishTimeout))...)
@@ -307,7 +312,7 @@ func (s *sender) resend(now time.Time) time.Duration {
 		case !connected:
 			again = end
 		}
-		next = earlier(earlier(next, end), earlier(again, silent))
+		next = earlier(earlier(next, end), again)
 	}
 	done = append(done, j.updateWritableLocked()...)
 	if until, waits := j.stall.waits(now); waits {
@@ -360,21 +365,10 @@ func (j *Journal) onPubAck(m *nats.Msg) {
 	switch {
 	case ack.Error == nil && ack.Sequence > 0:
 		j.metrics.published(o, now)
-		o.partition.stored(now)
-		j.unwritable = nil
+		j.acknowledgedLocked(o.partition, now)
 		done = j.resolveLocked(o, nil)
-	case ack.Error != nil && ack.Error.Code == codeStoreFailed && strings.Contains(ack.Error.Description, "maximum"):
-		o.partition.answered, o.partition.full = now, true
-		done = j.redirectLocked(o, journal.ErrFull)
-	case ack.Error != nil && (ack.Error.Code == codeStoreFailed || ack.Error.Code == codeNoStorage || ack.Error.Code == codeNoResources):
-		p := o.partition
-		p.answered, p.refusing, p.refusedAt = now, true, now
-		p.fault = fmt.Errorf("the stream %s can store nothing: %s (%d)", p.stream, ack.Error.Description, ack.Error.Code)
-		done = j.redirectLocked(o, fmt.Errorf("%w: %w", journal.ErrUnwritable, p.fault))
-	case ack.Error != nil && ack.Error.Code == codeTooLarge:
-		done = j.resolveLocked(o, o.tooLarge("the stream %s refuses it: %s (max_msg_size)", o.partition.stream, ack.Error.Description))
-	case ack.Error != nil:
-		o.partition.fault = fmt.Errorf("the stream %s refuses: %s (%d)", o.partition.stream, ack.Error.Description, ack.Error.Code)
+	case ack.Error != nil && ack.Error.Code != codeInProcess:
+		done = j.refusedLocked(o, ack.Error.Code, ack.Error.Description, now)
 	}
 	done = append(done, j.updateWritableLocked()...)
 	j.mu.Unlock()
@@ -382,14 +376,35 @@ func (j *Journal) onPubAck(m *nats.Msg) {
 	j.complete(done)
 }
 
+// refusedLocked handles the refusal of a publication by its stream.
+func (j *Journal) refusedLocked(o *publication, code int, description string, now time.Time) []*request {
+	p := o.partition
+	switch {
+	case code == codeTooLarge:
+		p.answered = now
+		return j.resolveLocked(o, o.tooLarge("the stream %s refuses it: %s (max_msg_size)", p.stream, description))
+	case code == codeStoreFailed && strings.Contains(description, "maximum"):
+		p.answered, p.full = now, true
+		return j.redirectLocked(o, journal.ErrFull)
+	default:
+		p.refuse(now, fmt.Errorf("the stream %s can store nothing: %s (%d)", p.stream, description, code))
+		return j.redirectLocked(o, fmt.Errorf("%w: %w", journal.ErrUnwritable, p.cause))
+	}
+}
+
 // redirectLocked moves a publication that a stream has refused to another stream, or ends it with the
-// error if no stream takes it.
+// error if no stream takes it. With another number, later answers of the stream that has refused do
+// not count.
 func (j *Journal) redirectLocked(o *publication, err error) []*request {
 	for _, p := range j.partitions {
 		if p.usable() {
 			o.partition.inFlight--
-			p.inFlight++
+			p.expect(time.Now())
 			o.partition, o.sent = p, time.Time{}
+			delete(j.published, o.number)
+			j.lastNumber++
+			o.number = j.lastNumber
+			j.published[o.number] = o
 			return nil
 		}
 	}

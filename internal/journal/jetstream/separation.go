@@ -94,7 +94,7 @@ func (j *Journal) partitionForRestLocked(c *claim) *partition {
 
 func (j *Journal) publishMovedLocked(o *publication) {
 	o.moved.moving = true
-	o.partition.inFlight++
+	o.partition.expect(o.begun)
 	j.published[o.number] = o
 	j.sending.Wake()
 }

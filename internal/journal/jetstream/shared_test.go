@@ -154,6 +154,9 @@ func openLasting(t *testing.T, c Config) *Journal {
 	if _, err := j.link.JetStream.UpdateConsumer(t.Context(), c.streamOf(0), lasting); err != nil {
 		t.Fatal(err)
 	}
+	j.mu.Lock()
+	j.partitions[0].ackWait = lasting.AckWait
+	j.mu.Unlock()
 	return j
 }
 

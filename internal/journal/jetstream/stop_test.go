@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"github.com/logstreamer/logstreamer/internal/journal/journaltest"
 	"github.com/logstreamer/logstreamer/test/natstest"
 )
@@ -13,23 +15,39 @@ import (
 // Envelopes on their way to a distributor that stops are delivered by another one at once.
 func testStopWhileReceiving(t *testing.T, c Config) {
 	a, b := openLasting(t, c), open(t, c)
-	r := newReceiver(a, a.partitions[0])
-	subscription, err := a.link.Conn.ChanSubscribe(r.inbox+".*", r.messages)
-	if err != nil {
-		t.Fatal(err)
-	}
-	a.mu.Lock()
-	a.wanted = true // its own receiver is suspended
-	a.mu.Unlock()
-	r.begin()
+	r, subscription := replaceReceiver(t, a)
 	const envelopes = 10
 	for i := range envelopes {
 		publishRaw(t, b, envelopeOf(t, fmt.Sprintf("other-0-%d", i), 5))
 	}
-	until(t, "all are on their way", func() bool { return len(r.messages) >= envelopes })
+	r.begin()
+	until(t, "all are on their way", func() bool {
+		consumer, err := b.link.JetStream.Consumer(t.Context(), c.streamOf(0), durable)
+		return err == nil && consumer.CachedInfo().NumAckPending == envelopes
+	})
 	a.Release()
 	r.leave(subscription)
 	takeOver(t, b, envelopes*5)
+}
+
+// replaceReceiver ends the receiver of a journal's stream, which could receive in place of a test,
+// and returns another one, whose messages the test handles.
+func replaceReceiver(t *testing.T, j *Journal) (*receiver, *nats.Subscription) {
+	t.Helper()
+	j.mu.Lock()
+	j.releasing = true
+	j.wakeReceiversLocked()
+	j.mu.Unlock()
+	j.partitions[0].receiving.Stop()
+	j.mu.Lock()
+	j.releasing, j.wanted = false, true
+	j.mu.Unlock()
+	r := newReceiver(j, j.partitions[0])
+	subscription, err := j.link.Conn.ChanSubscribe(r.inbox+".*", r.messages)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r, subscription
 }
 
 // The remaining packets of an envelope are returned separately even while its stream is silent.
@@ -52,7 +70,7 @@ func testPartialReturnToSilentStream(t *testing.T, c Config) {
 func makeSilent(j *Journal) {
 	j.mu.Lock()
 	for _, p := range j.partitions {
-		p.silent = true
+		p.standing = silent
 	}
 	done := j.updateWritableLocked()
 	j.mu.Unlock()

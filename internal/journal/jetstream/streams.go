@@ -105,7 +105,7 @@ func (j *Journal) prepareStreams(ctx context.Context) error {
 		}
 		j.mu.Lock()
 		j.identifyLocked(p, info.Created)
-		p.ready, p.answered, p.state, p.consumerLimits = true, time.Now(), stateOf(info), limits
+		p.ready, p.state, p.consumerLimits = true, stateOf(info), limits
 		p.messageBytes = max(int64(info.Config.MaxMsgSize), 0)
 		done := j.updateWritableLocked()
 		j.mu.Unlock()
