@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 
@@ -33,11 +34,20 @@ func newCommand[T any](p process, c ffcli.Command, loader *config.Loader[T], run
 		}
 		loaded, err := loader.Load()
 		if err != nil {
-			return usageError{err}
+			return usageError{withMistypedVariables(p, loader, err)}
 		}
 		return run(ctx, loaded)
 	}
 	return &c
+}
+
+// withMistypedVariables appends a line for each mistyped variable, which may be why a setting is
+// missing or wrong.
+func withMistypedVariables[T any](p process, loader *config.Loader[T], err error) error {
+	for _, warning := range loader.MistypedVariables(p.environ(), p.names) {
+		err = errors.Join(err, errors.New(warning))
+	}
+	return err
 }
 
 // addConfigFlag declares -config.

@@ -100,7 +100,7 @@ func journalReport(p process, name, help string, inspect func(dir string) (disk.
 		}
 		report, err := inspect(loaded.Config.DataDir.Path)
 		if report.Dir == "" {
-			return err
+			return fmt.Errorf("DATA_DIR %q: %w", loaded.Config.DataDir.Path, err)
 		}
 		return errors.Join(show(p.stdout, report, loaded.Config.JSON, printReport), err)
 	})

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -12,7 +13,7 @@ import (
 
 // tokenConfig is whose token is made; the tags are those of package config.
 type tokenConfig struct {
-	Name string `flag:"name" help:"name of the emitters or the person that get the token"`
+	Name string `flag:"name" help:"name of the emitters or the person that get the token (default: emitter-1, with -role the role and -1)"`
 	Role string `flag:"role" enum:"read,operate,register" help:"role in the admin API: read, operate or register (of analyzers) (default: the token is for emitters)"`
 }
 
@@ -22,11 +23,12 @@ func tokenCommand(p process) *ffcli.Command {
 		Name:       "token",
 		ShortUsage: "logstreamer token [-name NAME] [-role read|operate|register]",
 		ShortHelp:  "make a token for emitters or the admin API, and its line for the tokens file",
-	}, newLoader(p, tokenConfig{Name: "emitter-1"}), func(_ context.Context, loaded *config.Loaded[tokenConfig]) error {
+	}, newLoader(p, tokenConfig{}), func(_ context.Context, loaded *config.Loaded[tokenConfig]) error {
 		token, word := credential.Generate()
-		line, err := credential.Line(loaded.Config.Name, credential.Role(loaded.Config.Role), word)
+		name := cmp.Or(loaded.Config.Name, cmp.Or(loaded.Config.Role, "emitter")+"-1")
+		line, err := credential.Line(name, credential.Role(loaded.Config.Role), word)
 		if err != nil {
-			return usageError{fmt.Errorf("-name is %q: %w", loaded.Config.Name, err)}
+			return usageError{fmt.Errorf("-name is %q: %w", name, err)}
 		}
 		file := "INGEST_TOKENS_FILE"
 		if loaded.Config.Role != "" {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"flag"
 	"fmt"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -28,11 +29,13 @@ func usage(c *ffcli.Command, settings []config.Setting) string {
 			_, _ = fmt.Fprintf(table, "-%s\t%s\t%s\t%s\n", f.Name, cmp.Or(env[f.Name], "-"), cmp.Or(f.DefValue, "-"), f.Usage)
 		})
 		_ = table.Flush()
-		text.WriteString("\nA flag overrides its environment variable")
-		if c.FlagSet.Lookup("config") != nil {
-			text.WriteString(", which overrides the file")
+		if slices.ContainsFunc(settings, func(s config.Setting) bool { return s.Env != "" }) {
+			text.WriteString("\nA flag overrides its environment variable")
+			if c.FlagSet.Lookup("config") != nil {
+				text.WriteString(", which overrides the file")
+			}
+			text.WriteByte('.')
 		}
-		text.WriteByte('.')
 	}
 	return strings.TrimRight(text.String(), "\n")
 }

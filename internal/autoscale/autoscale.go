@@ -86,8 +86,8 @@ func need(c Config, in Inputs) (needed int, reason string) {
 	}
 	perSecond := in.Arriving + in.Backlog/c.DrainTime.Seconds()
 	needed = int(min(maxNeeded, math.Ceil(perSecond/(in.Pace*c.Utilization)-rounding)))
-	return needed, fmt.Sprintf("%.0f messages/s arrive and %.0f wait, to be delivered within %v: that needs %d, each of which can deliver %.0f messages/s and is to be used for %.0f %% of it",
-		in.Arriving, in.Backlog, c.DrainTime, needed, in.Pace, 100*c.Utilization)
+	return needed, fmt.Sprintf("%.0f messages/s arrive and %.0f wait, to be delivered within %v: that needs %d, at %.0f %% of the pace of one, which is %.0f messages/s",
+		in.Arriving, in.Backlog, c.DrainTime, needed, 100*c.Utilization, in.Pace)
 }
 
 // rounding is less than what any analyzer is needed for, and more than errors of rounding.

@@ -36,7 +36,7 @@ func TestDecide(t *testing.T) {
 		{with(240, 0), 3, 3, "240 messages/s arrive and 0 wait"},
 		{with(241, 0), 4, 4, "needs 4"},
 		{with(240, 60), 4, 4, "60 wait, to be delivered within 1m0s"},
-		{with(0, 4800), 1, 1, "needs 1"},
+		{with(0, 4800), 1, 1, "needs 1, at 80 % of the pace of one, which is 100 messages/s"},
 		{with(0, 4801), 2, 2, "needs 2"},
 		{with(5000, 0), 63, 10, "AUTOSCALE_MAX is 10"},
 		{with(math.MaxFloat64, math.MaxFloat64), maxNeeded, 10, "AUTOSCALE_MAX is 10"},

@@ -148,7 +148,7 @@ func (c *Controller) unknownAnalyzer(id string) error {
 	if group := c.Distributor().GroupOf(id); group != "" {
 		return refuse(Conflict, "%s is a member of the group %s, which was discovered: change the group instead", id, group)
 	}
-	return refuse(NotFound, "there is no analyzer with the id %q", id)
+	return c.current.Load().noAnalyzer(id)
 }
 
 func deadlineOf(given *time.Duration) time.Time {
@@ -156,6 +156,22 @@ func deadlineOf(given *time.Duration) time.Time {
 		return time.Time{}
 	}
 	return time.Now().Add(*given)
+}
+
+// maxNamedAnalyzers is the number of analyzers up to which a refusal names all of them.
+const maxNamedAnalyzers = 10
+
+// noAnalyzer returns the refusal of an id that no analyzer has.
+func (r *revision) noAnalyzer(id string) error {
+	targets := r.Config.Distributor.Targets
+	if len(targets) > maxNamedAnalyzers {
+		return refuse(NotFound, "there is no analyzer with the id %q among the %d", id, len(targets))
+	}
+	ids := make([]string, len(targets))
+	for i, t := range targets {
+		ids[i] = t.ID
+	}
+	return refuse(NotFound, "there is no analyzer with the id %q; there are %s", id, strings.Join(ids, ", "))
 }
 
 func (r *revision) indexOf(id string) int {

@@ -33,7 +33,7 @@ func (c *Controller) Breaker(_ context.Context, request Request, id, action stri
 		return Result{}, err
 	}
 	if _, registered := c.lease(id); r.indexOf(id) < 0 && !registered {
-		return Result{}, refuse(NotFound, "there is no analyzer with the id %q", id)
+		return Result{}, r.noAnalyzer(id)
 	}
 	if action != breakerReset && action != breakerOpen {
 		return Result{}, refuseValue("action", action, "reset or open")

@@ -217,7 +217,11 @@ func TestAnalyzerChangeRefusals(t *testing.T) {
 	request := operator
 	request.IfMatch = r.Revision() + 7
 	r.wantRefused(StaleRevision)(r.PatchAnalyzer(ctx, request, "a1", AnalyzerPatch{Weight: pointer(1.0)}))
-	r.wantRefused(NotFound)(r.PatchAnalyzer(ctx, operator, "a9", AnalyzerPatch{Weight: pointer(1.0)}))
+	_, err := r.PatchAnalyzer(ctx, operator, "a9", AnalyzerPatch{Weight: pointer(1.0)})
+	r.wantRefused(NotFound)(Result{}, err)
+	if want := `there is no analyzer with the id "a9"; there are a1, a2`; err == nil || err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
+	}
 	r.wantRefused(InvalidSetting)(r.PatchAnalyzer(ctx, operator, "a1", AnalyzerPatch{Weight: pointer(-1.0)}))
 	r.wantRefused(InvalidSetting)(r.PatchAnalyzer(ctx, operator, "a1", AnalyzerPatch{State: pointer("off")}))
 	r.wantRefused(Conflict)(r.AddAnalyzer(ctx, operator, distributor.Target{ID: "a1", URL: "http://x:1", Weight: 1}))

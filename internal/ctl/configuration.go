@@ -1,6 +1,7 @@
 package ctl
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -141,9 +142,9 @@ func showLimits(ctx context.Context, c *call) error {
 	}
 	t := table{header: []string{"EMITTER", ">MESSAGES/S", ">BURST", "EXPIRES"}}
 	for _, one := range all.Limits {
-		t.add(one.Emitter, rateText(one.Rate), number(one.Burst), clock(one.Expires))
+		t.add(one.Emitter, rateText(one.Rate), burstText(one.Rate, one.Burst), clock(one.Expires))
 	}
-	t.add("(others)", rateText(all.Default.Rate), number(all.Default.Burst), "-")
+	t.add("(others)", rateText(all.Default.Rate), burstText(all.Default.Rate, all.Default.Burst), "-")
 	c.out.table(t)
 	return nil
 }
@@ -153,6 +154,14 @@ func rateText(rate float64) string {
 		return "no limit"
 	}
 	return strconv.FormatFloat(rate, 'f', -1, 64)
+}
+
+// burstText returns the burst that is used: without one of its own it equals the rate.
+func burstText(rate, burst float64) string {
+	if rate == 0 {
+		return "-"
+	}
+	return number(cmp.Or(burst, rate))
 }
 
 func setLimit(ctx context.Context, c *call) error {

@@ -98,8 +98,8 @@ a: 1200 messages/s arrive
 		`9 packets (450 messages), the oldest for 1.5s; time to deliver them: unknown, as nothing is delivered.
 PLACE  ANALYZER  PACKETS  MESSAGES  BYTES
 queue  a2              9       450   4096
-EMITTER  PACKETS  MESSAGES  WRONG BY AT MOST
-web\a          9       450                 0
+EMITTER  PACKETS  MESSAGES  MAX ERROR
+web\a          9       450          0
 `},
 	{"events -limit 2", "GET /v1/events?limit=2", `{"events":[],"last":0}`, "There are no events.\n"},
 	{"events -limit 1", "GET /v1/events?limit=1", `{"events":[{"id":5,"time":"2026-11-29T11:00:00Z","kind":"denied","address":"127.0.0.1","path":"reload","result":"forbidden","reason":"r"}],"last":5}`,
@@ -107,7 +107,9 @@ web\a          9       450                 0
 	{"settings get", "GET /v1/settings", `{"revision":1,"settings":{"shed":{"value":"","origin":"default","overridden":false},"rate_limit":{"value":100,"origin":"override","overridden":true,"expires":"2026-11-29T12:00:00Z"}}}`,
 		"SETTING     VALUE  FROM      EXPIRES\nrate_limit  100    override  2026-11-29T12:00:00Z\nshed               default   -\n"},
 	{"limits get web-1", "GET /v1/limits?emitter=web-1", `{"revision":1,"default":{"rate":0,"burst":0},"limits":[{"emitter":"web-1","rate":100.5,"burst":200,"overridden":true}]}`,
-		"EMITTER   MESSAGES/S  BURST  EXPIRES\nweb-1          100.5    200  -\n(others)    no limit      0  -\n"},
+		"EMITTER   MESSAGES/S  BURST  EXPIRES\nweb-1          100.5    200  -\n(others)    no limit      -  -\n"},
+	{"limits get", "GET /v1/limits", `{"revision":1,"default":{"rate":20,"burst":0},"limits":[{"emitter":"web-1","rate":100,"burst":0,"overridden":true}]}`,
+		"EMITTER   MESSAGES/S  BURST  EXPIRES\nweb-1            100    100  -\n(others)          20     20  -\n"},
 	{"overrides", "GET /v1/overrides", `{"revision":1,"overrides":[{"path":"analyzers/a2/weight","value":0.1,"base":0.3,"actor":"ops","time":"2026-11-29T11:00:00Z"}]}`,
 		"OVERRIDE             VALUE  INSTEAD OF  BY   SINCE                 EXPIRES  REASON\nanalyzers/a2/weight  0.1    0.3         ops  2026-11-29T11:00:00Z  -        -\n"},
 	{"overrides", "GET /v1/overrides", `{"revision":1,"overrides":[]}`, "Nothing differs from file, environment and flags.\n"},

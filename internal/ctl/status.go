@@ -197,7 +197,7 @@ func showBacklog(ctx context.Context, c *call) error {
 		places.add(one.Place, dash(one.Analyzer), strconv.FormatInt(one.Packets, 10), strconv.FormatInt(one.Messages, 10), strconv.FormatInt(one.Bytes, 10))
 	}
 	c.out.table(places)
-	emitters := table{header: []string{"EMITTER", ">PACKETS", ">MESSAGES", ">WRONG BY AT MOST"}}
+	emitters := table{header: []string{"EMITTER", ">PACKETS", ">MESSAGES", ">MAX ERROR"}}
 	for _, one := range b.ByEmitter {
 		emitters.add(one.Emitter, strconv.FormatInt(one.Packets, 10), strconv.FormatInt(one.Messages, 10), strconv.FormatInt(one.ErrorMessages, 10))
 	}

@@ -46,8 +46,9 @@ func findNATS(file string) (string, error) {
 	}
 	var major, minor int
 	if _, err := fmt.Sscanf(string(said), "nats-server: v%d.%d", &major, &minor); err != nil || major < 2 || major == 2 && minor < 15 {
-		return "", fmt.Errorf("%s is %q: it must be 2.15 or later (2.9 lost streams); this installs one: %s",
-			file, strings.TrimSpace(string(said)), installNATS)
+		version, _, _ := strings.Cut(strings.TrimSpace(string(said)), "\n")
+		return "", fmt.Errorf("-nats-server: %s --version prints %.100q: the program must be nats-server, and must be 2.15 or later (2.9 lost streams); this installs it: %s",
+			file, version, installNATS)
 	}
 	return filepath.Abs(file)
 }

@@ -21,6 +21,7 @@ func TestFindNATS(t *testing.T) {
 	for says, want := range map[string]string{
 		"nats-server: v2.15.2": "", "nats-server: v2.15.0-beta": "", "nats-server: v3.0.0": "",
 		"nats-server: v2.9.10": "must be 2.15 or later", "nats-server: v1.16.0": "must be 2.15 or later", "something else": "must be 2.15 or later",
+		"ls 9.1\nCopyright": "--version prints \"ls 9.1\": the program must be nats-server",
 	} {
 		file := filepath.Join(t.TempDir(), "nats-server")
 		if err := os.WriteFile(file, []byte("#!/bin/sh\necho '"+says+"'\n"), 0o700); err != nil { //nolint:gosec // it is a program

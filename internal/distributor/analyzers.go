@@ -69,26 +69,39 @@ func (t *Targets) UnmarshalText(text []byte) error {
 		return nil
 	}
 	var targets Targets
+	var wrong []string
 	for part := range strings.SplitSeq(string(text), ",") {
 		part = strings.TrimSpace(part)
 		if part == "" {
 			continue
 		}
-		at := strings.LastIndexByte(part, '=')
-		if at < 0 {
-			return fmt.Errorf("%q lacks a weight: write URL=weight, such as http://analyzer-1:9001=0.5", part)
+		target, err := parseTarget(part)
+		if err != nil {
+			wrong = append(wrong, err.Error())
 		}
-		weight, err := strconv.ParseFloat(strings.TrimSpace(part[at+1:]), 64)
-		if err != nil || !(weight > 0) || math.IsInf(weight, 0) {
-			return fmt.Errorf("%q: the weight %q must be a positive number", part, part[at+1:])
-		}
-		targets = append(targets, Target{URL: strings.TrimSpace(part[:at]), Weight: weight})
+		targets = append(targets, target)
+	}
+	if len(wrong) > 0 {
+		return errors.New(strings.Join(wrong, "; "))
 	}
 	if len(targets) == 0 {
 		return fmt.Errorf("at least one analyzer is needed, such as http://analyzer-1:9001=0.5")
 	}
 	*t = targets
 	return nil
+}
+
+// parseTarget parses URL=weight.
+func parseTarget(text string) (Target, error) {
+	at := strings.LastIndexByte(text, '=')
+	if at < 0 {
+		return Target{}, fmt.Errorf("%q lacks a weight: write URL=weight, such as http://analyzer-1:9001=0.5", text)
+	}
+	weight, err := strconv.ParseFloat(strings.TrimSpace(text[at+1:]), 64)
+	if err != nil || !(weight > 0) || math.IsInf(weight, 0) {
+		return Target{}, fmt.Errorf("%q: the weight %q must be a positive number", text, text[at+1:])
+	}
+	return Target{URL: strings.TrimSpace(text[:at]), Weight: weight}, nil
 }
 
 // WithIDs returns the analyzers as withOwnIDs does, except that an analyzer without an id keeps the
@@ -235,5 +248,6 @@ func (t Targets) WeightSum() (sum float64, fine bool) {
 	for _, one := range t {
 		sum += one.Weight
 	}
-	return sum, sum >= 0.9 && sum <= 1.1
+	rounded := math.Round(sum*1e6) / 1e6 // 0.6 and 0.3 are 0.8999999999999999
+	return sum, rounded >= 0.9 && rounded <= 1.1
 }

@@ -5,6 +5,7 @@ package distributor
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -36,6 +37,30 @@ func TestVanishedDataDir(t *testing.T) {
 	}
 }
 
+// The bounds of a sum that is about 1 belong to it, and the log has the sum without errors of rounding.
+func TestWeightSum(t *testing.T) {
+	for _, c := range []struct {
+		weights []float64
+		logged  string // "" for none
+	}{{[]float64{0.6, 0.3}, ""}, {[]float64{0.7, 0.4}, ""}, {[]float64{0.5, 0.2, 0.1}, "sum=0.8"}, {[]float64{1.1, 1.1, 1.1}, "sum=3.3"}} {
+		config := quick(t)
+		config.DataDir = t.TempDir()
+		for _, weight := range c.weights {
+			config.Targets = append(config.Targets, Target{URL: fmt.Sprintf("http://127.0.0.1:%d", 1+len(config.Targets)), Weight: weight})
+		}
+		d, log, err := newLogged(config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text := log.String(); strings.Contains(text, "sum=") != (c.logged != "") || c.logged != "" && !strings.Contains(text, c.logged+"\n") {
+			t.Errorf("%v: %s, want %q", c.weights, text, c.logged)
+		}
+		if err := d.release(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // A second distributor on the same DATA_DIR does not start until the first has stopped, or, with a
 // memory journal, logs that each overwrites the other's changes at run time.
 func TestSharedDataDir(t *testing.T) {
@@ -50,7 +75,7 @@ func TestSharedDataDir(t *testing.T) {
 		second, secondLog, err := newLogged(config)
 		switch locked, ok := errors.AsType[*datafile.LockedError](err); {
 		case journal == JournalDisk:
-			if !ok || !strings.HasPrefix(locked.Path, config.DataDir) {
+			if !ok || !strings.HasPrefix(locked.Path, config.DataDir) || !strings.Contains(err.Error(), "DATA_DIR") {
 				t.Errorf("with a disk journal: %v %v", second, err)
 			}
 		case err != nil || !strings.Contains(secondLog.String(), sharedDataDir):

@@ -18,6 +18,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"os"
 	"slices"
@@ -142,7 +143,7 @@ func newOn(sockets Sockets, config Config, logger *slog.Logger) (*Distributor, e
 		logger.Warn("the limit of open files (RLIMIT_NOFILE) leaves few connections for emitters", "connections", limit)
 	}
 	if sum, fine := config.Targets.WeightSum(); !fine {
-		logger.Warn("the weights of ANALYZERS should sum to about 1; their proportions are used", "sum", sum)
+		logger.Warn("the weights of ANALYZERS should sum to about 1; their proportions are used", "sum", math.Round(sum*1e6)/1e6)
 	}
 	if text := config.LargeBodies(); text != "" {
 		logger.Info(text)

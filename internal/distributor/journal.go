@@ -32,7 +32,7 @@ func (d *Distributor) openJournal(config Config) (journal.Journal, error) {
 	default:
 		opened, err := disk.Open(config.disk(), disk.Dependencies{Logger: logger, Registerer: d.registry, Pool: &d.pool})
 		if err != nil {
-			return nil, fmt.Errorf("JOURNAL=disk: %w", err)
+			return nil, fmt.Errorf("JOURNAL=disk: DATA_DIR %q: %w", config.DataDir, err)
 		}
 		return opened, nil
 	}
@@ -48,8 +48,8 @@ func (d *Distributor) lockData(config Config) error {
 	if err == nil {
 		d.dataLock, err = datafile.Lock(filepath.Join(config.DataDir, disk.LockFile))
 	}
-	if config.stores() {
-		return err
+	if err != nil && config.stores() {
+		return fmt.Errorf("DATA_DIR %q: %w", config.DataDir, err)
 	}
 	if locked, ok := errors.AsType[*datafile.LockedError](err); ok {
 		d.logger.Warn("another distributor uses DATA_DIR: each overwrites the other's changes at run time; set another DATA_DIR", "data_dir", config.DataDir, "error", locked)

@@ -46,6 +46,15 @@ func TestValidateNamesTheKey(t *testing.T) {
 	}
 }
 
+// A pattern without FOLLOW is no file; the error names what reads patterns.
+func TestPatternNeedsFollow(t *testing.T) {
+	config := DefaultConfig()
+	config.File = t.TempDir() + "/*.log"
+	if _, err := New(config, Dependencies{Logger: slog.New(slog.DiscardHandler)}); err == nil || !strings.HasSuffix(err.Error(), "several files and patterns need FOLLOW") {
+		t.Errorf("New with file %s = %v", config.File, err)
+	}
+}
+
 // A distributor accepts the longest emitter_id.
 func TestLongestEmitterID(t *testing.T) {
 	config := fileConfig(writeFile(t, []byte("a line\n")), "5")
@@ -60,7 +69,7 @@ func TestNewNamesTheFile(t *testing.T) {
 	config := DefaultConfig()
 	for _, file := range []string{t.TempDir() + "/missing.log", t.TempDir()} {
 		config.File = file
-		if _, err := New(config, Dependencies{Logger: slog.New(slog.DiscardHandler)}); err == nil || !strings.HasPrefix(err.Error(), "file: ") || !strings.Contains(err.Error(), file) {
+		if _, err := New(config, Dependencies{Logger: slog.New(slog.DiscardHandler)}); err == nil || !strings.HasPrefix(err.Error(), "FILE: ") || !strings.Contains(err.Error(), file) {
 			t.Errorf("New with file %s = %v", file, err)
 		}
 	}

@@ -103,13 +103,13 @@ func countNonText(text []byte) (controls, invalid int) {
 // converts it.
 func (f contentFormat) refusal(name string) error {
 	if f.textCommand == "" {
-		return fmt.Errorf("file: %s is %s, not a log of lines", name, f.name)
+		return fmt.Errorf("FILE: %s is %s, not a log of lines", name, f.name)
 	}
 	file := name
 	if name == standardInputName {
 		file = "FILE"
 	}
-	return fmt.Errorf("file: %s is %s; send its text with: %s | logstreamer emitter -file -", name, f.name, strings.Replace(f.textCommand, "FILE", shellQuoted(file), 1))
+	return fmt.Errorf("FILE: %s is %s; send its text with: %s | logstreamer emitter -file -", name, f.name, strings.Replace(f.textCommand, "FILE", shellQuoted(file), 1))
 }
 
 // shellQuoted quotes a file name for a POSIX shell.
@@ -188,7 +188,7 @@ func text(name string, from io.Reader) (io.Reader, error) {
 	}
 	text := readPrefix(decompressed)
 	if f, ok := detectFormat(text.start); ok {
-		return nil, fmt.Errorf("file: the content of %s is %s, not a log of lines", name, f.name)
+		return nil, fmt.Errorf("FILE: the content of %s is %s, not a log of lines", name, f.name)
 	}
 	return text, nil
 }

@@ -46,5 +46,5 @@ func (u decompressedReader) explain(err error) error {
 	if err == nil || err == io.EOF {
 		return err
 	}
-	return fmt.Errorf("file: %s: reading it as %s: %w", u.name, u.contentFormat, err)
+	return fmt.Errorf("FILE: %s: reading it as %s: %w", u.name, u.contentFormat, err)
 }

@@ -110,7 +110,7 @@ func (s *followSource) visit(path string, now time.Time) (*tail, error) {
 		}
 	}
 	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("file: %s is not a regular file, and cannot be followed", path)
+		return nil, fmt.Errorf("FILE: %s is not a regular file, and cannot be followed", path)
 	}
 	file, info, id, err := openLog(path)
 	if err != nil {
@@ -139,7 +139,7 @@ func refusalOf(path string, file *os.File) error {
 	case !refused:
 		return nil
 	case f.decompress != nil:
-		return fmt.Errorf("file: %s is %s, which cannot be followed", path, f.name)
+		return fmt.Errorf("FILE: %s is %s, which cannot be followed", path, f.name)
 	default:
 		return f.refusal(path)
 	}

@@ -24,7 +24,7 @@ func TestDamagedGzip(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			check := func(name string, lines int64, end error) {
 				t.Helper()
-				if want := "file: " + name + ": reading it as gzip: " + c.wrong; end == nil || end.Error() != want || lines != c.lines {
+				if want := "FILE: " + name + ": reading it as gzip: " + c.wrong; end == nil || end.Error() != want || lines != c.lines {
 					t.Errorf("%d lines and %v, want %d and %s", lines, end, c.lines, want)
 				}
 			}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 )
 
@@ -19,13 +20,16 @@ const (
 func openInput(config Config, stdin io.Reader) (input, time.Time, error) {
 	if config.File == standardInput {
 		if stdin == nil {
-			return nil, time.Time{}, errors.New("file: there is no standard input")
+			return nil, time.Time{}, errors.New("FILE: there is no standard input")
 		}
 		return newPipe(standardInputName, stdin, nil), time.Time{}, nil
 	}
 	file, err := os.Open(config.File)
+	if err != nil && strings.ContainsAny(config.File, "*?[,") {
+		return nil, time.Time{}, fmt.Errorf("FILE: %w: several files and patterns need FOLLOW", err)
+	}
 	if err != nil {
-		return nil, time.Time{}, fmt.Errorf("file: %w", err)
+		return nil, time.Time{}, fmt.Errorf("FILE: %w", err)
 	}
 	in, written, err := inputOf(file)
 	if err != nil {
@@ -37,10 +41,10 @@ func openInput(config Config, stdin io.Reader) (input, time.Time, error) {
 func inputOf(file *os.File) (input, time.Time, error) {
 	info, err := file.Stat()
 	if err != nil {
-		return nil, time.Time{}, fmt.Errorf("file: %w", err)
+		return nil, time.Time{}, fmt.Errorf("FILE: %w", err)
 	}
 	if info.IsDir() {
-		return nil, time.Time{}, fmt.Errorf("file: %s is a directory", file.Name())
+		return nil, time.Time{}, fmt.Errorf("FILE: %s is a directory", file.Name())
 	}
 	if !info.Mode().IsRegular() {
 		return newPipe(file.Name(), file, file), time.Time{}, nil

@@ -148,9 +148,11 @@ func grouped(n int64) string {
 	return text
 }
 
-// roundedDuration formats a duration with about three digits.
+// roundedDuration formats a duration with about three digits. 0 is that of no packets.
 func roundedDuration(d time.Duration) string {
 	switch {
+	case d == 0:
+		return "-"
 	case d >= time.Second:
 		return d.Round(10 * time.Millisecond).String()
 	case d >= 10*time.Millisecond:

@@ -30,7 +30,7 @@ func TestReportTables(t *testing.T) {
 		"messages 1,234,567 1,234,567 0 0 0 617,284",
 		"lines 10 1 9 0 0 0",
 		"truncated repaired 7 8",
-		"latency 120µs 0s 12.3ms 0s 3s",
+		"latency 120µs - 12.3ms - 3s",
 		"retries 1 0 0 0 12 0",
 		"1,048,576 bytes accepted; 3 packets refused with 400; 1 packets refused with 413",
 	} {
@@ -101,7 +101,7 @@ func TestProgressOnATerminal(t *testing.T) {
 	}
 	for i, want := range map[int]string{
 		2: "   2s  1,000 packets/s  accepted 2,000  refused 0  retries 0  p50 3ms  p99 3ms\x1b[K",
-		3: "   3s  0 packets/s  accepted 2,000  refused 0  retries 0  p50 0s  p99 0s\x1b[K",
+		3: "   3s  0 packets/s  accepted 2,000  refused 0  retries 0  p50 -  p99 -\x1b[K",
 	} {
 		if lines[i] != want {
 			t.Errorf("printed %q, want %q", lines[i], want)
@@ -111,7 +111,7 @@ func TestProgressOnATerminal(t *testing.T) {
 
 func TestProgressWithoutTerminal(t *testing.T) {
 	want := "   5s  400 packets/s  accepted 2,000  refused 0  retries 0  p50 3ms  p99 3ms\n" +
-		"  10s  0 packets/s  accepted 2,000  refused 0  retries 0  p50 0s  p99 0s\n"
+		"  10s  0 packets/s  accepted 2,000  refused 0  retries 0  p50 -  p99 -\n"
 	if got := progressFor(t, 11*time.Second, false); got != want {
 		t.Errorf("printed %q, want %q", got, want)
 	}

@@ -1,6 +1,8 @@
 package emitter
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -140,5 +142,5 @@ func excerpt(body []byte) string {
 	if json.Unmarshal(body, &document) == nil && document.Detail != "" {
 		return printable.String(fmt.Sprintf("%.500s", document.Detail))
 	}
-	return fmt.Sprintf("%.200q", body)
+	return cmp.Or(printable.String(fmt.Sprintf("%.200s", bytes.TrimSpace(body))), "(empty)")
 }
