@@ -2,6 +2,7 @@ package autoscale
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -42,6 +43,7 @@ func NewDriver(actuator Actuator, onEnd func(Outcome)) *Driver {
 // out or all are within the cooldown. The analyzers that are in no group are not scaled if there
 // are groups: their command would scale the groups, too.
 func (d *Driver) Drive(ctx context.Context, now time.Time, decisions []Decision) {
+	d.forget(now, decisions)
 	var due []Decision
 	for _, one := range decisions {
 		started, before := d.started[one.Group]
@@ -64,6 +66,17 @@ func (d *Driver) Drive(ctx context.Context, now time.Time, decisions []Decision)
 		began := time.Now()
 		output, err := d.actuator.Scale(ctx, next)
 		d.onEnd(Outcome{next, output, err, time.Since(began)})
+	})
+}
+
+// forget removes the groups that are gone and whose cooldown has ended.
+func (d *Driver) forget(now time.Time, decisions []Decision) {
+	if len(decisions) == 0 {
+		return
+	}
+	cooldown := decisions[0].Config.Cooldown // the same for all
+	maps.DeleteFunc(d.started, func(group string, started time.Time) bool {
+		return now.Sub(started) >= cooldown && !slices.ContainsFunc(decisions, func(one Decision) bool { return one.Group == group })
 	})
 }
 

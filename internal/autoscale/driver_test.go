@@ -71,6 +71,26 @@ func TestDriver(t *testing.T) {
 	})
 }
 
+// Groups that come and go, such as of analyzers that register themselves, leave nothing behind once
+// their cooldown has ended.
+func TestDriverForgetsGroups(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := NewDriver(&slow{}, func(Outcome) {})
+		var known int
+		for n := range 10 {
+			for range 30 {
+				d.Drive(t.Context(), time.Now(), []Decision{decision("stays", 1, 1), decision(fmt.Sprint("release-", n), 1, 2)})
+				time.Sleep(time.Second)
+			}
+			known = max(known, len(d.started))
+		}
+		if known > 3 {
+			t.Errorf("%d groups are known, want at most those of the last minute", known)
+		}
+		d.Wait()
+	})
+}
+
 // The end of the context ends what is carried out.
 func TestDriverEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"errors"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -26,7 +27,8 @@ type autoscaling struct {
 	succeeded, failed atomic.Int64
 
 	mu sync.Mutex // guards the field below
-	// reported has the latest event of each group, until the group has the desired number.
+	// reported has the latest event of each group, until the group has the desired number
+	// or is gone.
 	reported map[string]report
 }
 
@@ -71,11 +73,9 @@ func (s *autoscaling) configure() {
 func (s *autoscaling) drive(ctx context.Context) {
 	decisions := s.controller.Distributor().Scale()
 	s.mu.Lock()
-	for _, d := range decisions {
-		if d.Current == d.Desired {
-			delete(s.reported, d.Group)
-		}
-	}
+	maps.DeleteFunc(s.reported, func(group string, _ report) bool {
+		return !slices.ContainsFunc(decisions, func(d autoscale.Decision) bool { return d.Group == group && d.Current != d.Desired })
+	})
 	s.mu.Unlock()
 	s.driver.Drive(ctx, time.Now(), decisions)
 }

@@ -72,6 +72,17 @@ func TestAutoscale(t *testing.T) {
 	r.wantRefused(RestartRequired)(r.PatchSettings(t.Context(), operator, map[string]json.RawMessage{"autoscale_command": json.RawMessage(`"rm {desired}"`)}))
 }
 
+// The report of a group that is gone is forgotten.
+func TestReportsOfGroups(t *testing.T) {
+	r := start(t, "")
+	until(t, "a number is desired", func() bool { return len(r.Distributor().Scale()) == 1 })
+	r.scaling.noteReport("release-1", report{desired: 2, err: "exit status 1"})
+	r.scaling.drive(t.Context())
+	if !r.scaling.noteReport("release-1", report{desired: 2, err: "exit status 1"}) {
+		t.Error("it is still known")
+	}
+}
+
 func TestWithoutSecrets(t *testing.T) {
 	settings := config.New(DefaultConfig(), func(string) (string, bool) { return "", false }).Settings
 	got := withoutSecrets([]string{"PATH=/bin", "ADMIN_TOKEN=x", "FORWARD_SHARED_KEY=y", "PORT=1"}, settings)

@@ -1,9 +1,12 @@
 package control
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -62,6 +65,22 @@ func TestStuckExpiry(t *testing.T) {
 	}
 	if got := r.Config().Distributor.Rate; got.Rate != 9 || got.Burst != 5 {
 		t.Errorf("%+v", got)
+	}
+}
+
+// An override that expires while the distributor stops is no error: the next start reverts it.
+func TestExpiryDuringAStop(t *testing.T) {
+	ctx := t.Context()
+	r := start(t, "")
+	briefly := operator
+	briefly.TTL = time.Hour
+	r.mustSucceed(r.PatchAnalyzer(ctx, briefly, "a2", AnalyzerPatch{Weight: pointer(0.9)}))
+	_, _ = r.Distributor().Stop(context.Background())
+	var log bytes.Buffer
+	r.deps.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	r.expire(ctx, time.Now().Add(2*time.Hour))
+	if log.Len() > 0 {
+		t.Error(log.String())
 	}
 }
 

@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"os"
 	"time"
 )
@@ -78,8 +79,8 @@ func (c *Controller) expire(ctx context.Context, now time.Time) time.Duration {
 	for _, one := range expired {
 		_ = c.revertExpired(ctx, now, one.Path) // the error of reverting all together
 	}
-	if c.stuck != err.Error() {
-		c.stuck = err.Error()
+	if reason := err.Error(); c.stuck != reason && !isStopping(err) {
+		c.stuck = reason
 		c.deps.Logger.Error("an override that has expired cannot be reverted yet", "error", err, "retry", expiryRetry)
 	}
 	wait := expiryRetry
@@ -87,6 +88,13 @@ func (c *Controller) expire(ctx context.Context, now time.Time) time.Duration {
 		wait = min(wait, max(0, time.Until(at)))
 	}
 	return wait
+}
+
+// isStopping reports whether a change was refused because the distributor stops: the next start
+// reverts what has expired by then.
+func isStopping(err error) bool {
+	var refusal *Error
+	return errors.As(err, &refusal) && refusal.Code == Stopping
 }
 
 // revertExpired reverts the expired override with a path, or all expired overrides if the path is

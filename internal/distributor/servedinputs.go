@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/logstreamer/logstreamer/internal/http1"
 	"github.com/logstreamer/logstreamer/internal/journal"
@@ -190,16 +192,25 @@ func (d *Distributor) stopInputs(ctx context.Context) error {
 }
 
 // stopStreams stops the other inputs. It is called while the intake accepts packets, since these
-// protocols cannot refuse messages that they have read.
+// protocols cannot refuse messages that they have read. A client that stalls, such as within a call
+// of gRPC, takes at most a quarter of the remaining time: the rest is for deliveries.
 func (d *Distributor) stopStreams(ctx context.Context) error {
+	if deadline, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)/4)
+		defer cancel()
+	}
 	return stopAll(ctx, &d.inputs.streams)
 }
 
+// stopAll stops servers at the same time, as each may wait for its clients.
 func stopAll(ctx context.Context, servers *[]stopper) error {
-	var errs []error
-	for _, one := range *servers {
-		errs = append(errs, one.Stop(ctx))
+	errs := make([]error, len(*servers))
+	var stopping sync.WaitGroup
+	for i, one := range *servers {
+		stopping.Go(func() { errs[i] = one.Stop(ctx) })
 	}
+	stopping.Wait()
 	*servers = nil
 	return errors.Join(errs...)
 }

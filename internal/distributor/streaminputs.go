@@ -17,7 +17,7 @@ import (
 
 // serveSyslog serves syslog over TCP, over TLS and over UDP.
 func serveSyslog(d *Distributor, r *receiver.Receiver, socket inputSocket) stopper {
-	protocol := syslog.New(r, time.Local, d.logger.With("component", "input", "protocol", "syslog"))
+	protocol := syslog.New(r, time.Local)
 	if socket.packets != nil {
 		return d.serveDatagrams(r, socket, datagram.Dependencies{Handler: protocol.HandleDatagrams})
 	}
@@ -26,7 +26,7 @@ func serveSyslog(d *Distributor, r *receiver.Receiver, socket inputSocket) stopp
 
 // serveGELF serves GELF over TCP and over UDP.
 func serveGELF(d *Distributor, r *receiver.Receiver, socket inputSocket) stopper {
-	sockets := gelf.NewSockets(r, d.logger.With("component", "input", "protocol", "gelf"))
+	sockets := gelf.NewSockets(r)
 	if socket.packets != nil {
 		return d.serveDatagrams(r, socket, datagram.Dependencies{Handler: sockets.HandleDatagrams, Stopped: sockets.DropChunks})
 	}
@@ -35,12 +35,11 @@ func serveGELF(d *Distributor, r *receiver.Receiver, socket inputSocket) stopper
 
 // serveForward serves the Forward protocol, and its heartbeats over UDP if the port is free.
 func serveForward(d *Distributor, r *receiver.Receiver, socket inputSocket) stopper {
-	logger := d.logger.With("component", "input", "protocol", "forward")
-	protocol := forward.New(d.Config().Forward, r, logger)
+	protocol := forward.New(d.Config().Forward, r)
 	served := forwardInput{connections: d.serveStream(r, socket, stream.Dependencies{Handler: protocol.HandleConnection})}
 	packets, err := net.ListenPacket("udp", socket.listener.Addr().String())
 	if err != nil {
-		logger.Warn("heartbeats over UDP are not answered", "error", err)
+		d.logger.Warn("heartbeats over UDP are not answered", "component", "input", "protocol", "forward", "error", err)
 		return served
 	}
 	served.heartbeats = forward.ServeHeartbeats(packets)

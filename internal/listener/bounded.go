@@ -21,7 +21,7 @@ type Bounded struct {
 	limit, perAddress int
 	displaced         func()
 
-	mu   sync.Mutex // guards open, and the field idle of the connections
+	mu   sync.Mutex // guards open, and the fields idle and used of the connections
 	open map[*connection]bool
 }
 
@@ -31,12 +31,34 @@ type connection struct {
 	of      *Bounded
 	address netip.Addr
 	idle    time.Time // since when the connection has no request; zero: it has one
+	used    bool      // it has had a request
 }
 
 // NewBounded returns a listener with at most limit open connections, and perAddress of one client
 // address. It calls displaced for each connection that it closes, concurrently.
 func NewBounded(l net.Listener, limit, perAddress int, displaced func()) *Bounded {
 	return &Bounded{Listener: l, limit: limit, perAddress: perAddress, displaced: displaced, open: make(map[*connection]bool)}
+}
+
+// Close closes the listener and the connections that have had no request: http.Server.Shutdown, which
+// calls it, would wait for five seconds for their first one.
+func (b *Bounded) Close() error {
+	err := b.Listener.Close()
+	for _, one := range b.unused() {
+		_ = one.Close()
+	}
+	return err
+}
+
+func (b *Bounded) unused() (unused []*connection) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for one := range b.open {
+		if !one.used {
+			unused = append(unused, one)
+		}
+	}
+	return unused
 }
 
 // Accept waits for a connection within the limits.
@@ -117,7 +139,7 @@ func (b *Bounded) Changed(conn net.Conn, state http.ConnState) {
 	defer b.mu.Unlock()
 	switch state {
 	case http.StateActive:
-		one.idle = time.Time{}
+		one.idle, one.used = time.Time{}, true
 	case http.StateIdle:
 		one.idle = time.Now()
 	}

@@ -91,3 +91,24 @@ func TestConnectionsAreBounded(t *testing.T) {
 		t.Errorf("%d are counted", displaced)
 	}
 }
+
+// fakeListener is closed without an effect.
+type fakeListener struct{ net.Listener }
+
+func (fakeListener) Close() error { return nil }
+
+// The end of the listener closes the connections that have had no request: the server closes the
+// others, with the responses to their requests.
+func TestUnusedConnectionsEndWithTheListener(t *testing.T) {
+	bounded := NewBounded(fakeListener{}, 4, 4, func() {})
+	clients := &fakeClients{server: bounded, now: time.Unix(1, 0)}
+	busy, idle := clients.open("192.0.2.1:1"), clients.open("192.0.2.1:2")
+	clients.open("192.0.2.1:3")
+	bounded.Changed(busy, http.StateActive)
+	bounded.Changed(idle, http.StateActive)
+	bounded.Changed(idle, http.StateIdle)
+	if err := bounded.Close(); err != nil {
+		t.Error(err)
+	}
+	clients.wantClosed(t, "2 ")
+}

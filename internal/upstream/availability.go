@@ -112,6 +112,10 @@ func (u *Upstream) onTransition(transition breaker.Transition) func(cause string
 	}
 }
 
+// pauseLogInterval is the time without a pause after which the next one is logged: an overloaded
+// backend may request one each second, for hours.
+const pauseLogInterval = time.Minute
+
 // pause stops sending until a time that the analyzer requested; the latest time counts.
 func (u *Upstream) pause(until time.Time) {
 	end := u.elapsed(until)
@@ -119,8 +123,8 @@ func (u *Upstream) pause(until time.Time) {
 		if !u.pausedUntil.CompareAndSwap(before, end) {
 			continue
 		}
-		if before <= u.elapsed(time.Now()) {
-			u.logger.Info("analyzer requests a pause: its packets are rerouted", "until", until)
+		if before == 0 || u.elapsed(time.Now())-before >= int64(pauseLogInterval) {
+			u.logger.Info("analyzer requests a pause: its packets are rerouted; further pauses are only counted until a minute has passed without any", "until", until)
 		}
 		break
 	}

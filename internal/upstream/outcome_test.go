@@ -1,6 +1,9 @@
 package upstream
 
 import (
+	"bytes"
+	"log/slog"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -166,6 +169,30 @@ func TestThrottledPacketsPauseTheAnalyzer(t *testing.T) {
 		if capacity, _ := b.Capacity(time.Now()); capacity == 0 {
 			t.Error("there is no capacity after the pause")
 		}
+	})
+}
+
+// An analyzer that requests one pause after the other is logged once, and again after a minute
+// without a pause.
+func TestPausesAreLoggedOnce(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b := prepare(t, testConfig(), newFakeSink(t, nil))
+		var log bytes.Buffer
+		b.logger = slog.New(slog.NewTextHandler(&log, nil))
+		pause := func(lines int) {
+			t.Helper()
+			b.pause(time.Now().Add(time.Second))
+			if got := strings.Count(log.String(), "requests a pause"); got != lines {
+				t.Errorf("%d lines, want %d: %s", got, lines, log.String())
+			}
+		}
+		pause(1)
+		for range 100 {
+			time.Sleep(3 * time.Second)
+			pause(1)
+		}
+		time.Sleep(time.Second + pauseLogInterval)
+		pause(2)
 	})
 }
 

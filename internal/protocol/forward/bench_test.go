@@ -28,7 +28,7 @@ func BenchmarkFrame(b *testing.B) {
 	} {
 		b.Run(name, func(b *testing.B) {
 			f := (&protocoltest.System{Journal: protocoltest.Journal{Discard: true}}).Start(b, "forward")
-			s := &session{client: f.Receiver.Client(protocoltest.Client, credential.OfCertificate(nil)), protocol: New(Config{}, f.Receiver, nil), translator: translator{receiver: f.Receiver, peer: netip.MustParseAddr("192.0.2.1")}}
+			s := &session{client: f.Receiver.Client(protocoltest.Client, credential.OfCertificate(nil)), protocol: New(Config{}, f.Receiver), translator: translator{receiver: f.Receiver, peer: netip.MustParseAddr("192.0.2.1")}}
 			ctx := context.Background()
 			b.ReportAllocs()
 			for b.Loop() {

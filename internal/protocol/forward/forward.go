@@ -9,7 +9,6 @@ package forward
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"net"
 	"net/netip"
 	"time"
@@ -32,9 +31,6 @@ const (
 	writeTimeout = 10 * time.Second
 )
 
-// errNotAccepted ends a connection whose events are not accepted.
-var errNotAccepted = errors.New("the events are not accepted")
-
 // Config holds the user settings; the tags are those of package config.
 type Config struct {
 	SharedKey string `env:"FORWARD_SHARED_KEY" secret:"true" help:"shared key that senders of the input forward must prove to have (default: none is needed)"`
@@ -44,12 +40,11 @@ type Config struct {
 type Protocol struct {
 	config   Config
 	receiver *receiver.Receiver
-	logger   *slog.Logger
 }
 
 // New returns a Protocol.
-func New(config Config, r *receiver.Receiver, logger *slog.Logger) *Protocol {
-	return &Protocol{config, r, logger}
+func New(config Config, r *receiver.Receiver) *Protocol {
+	return &Protocol{config, r}
 }
 
 // session is one connection.
@@ -86,19 +81,22 @@ func (p *Protocol) HandleConnection(ctx context.Context, c stream.Conn) {
 
 // closed counts and logs the reasons for which a client does not expect the end of its connection.
 func (p *Protocol) closed(client net.Addr, err error) {
-	fault := framed.Refusal(err)
+	fault, counted := framed.Refusal(err), false
 	switch {
 	case errors.Is(err, errInvalid), errors.Is(err, errNesting), errors.Is(err, errFrame):
-		fault = &problem.Problem{Code: problem.Malformed}
+		fault = &problem.Problem{Code: problem.Malformed, Detail: err.Error()}
 	case errors.Is(err, errSize):
-		fault = &problem.Problem{Code: problem.TooLarge}
-	case errors.Is(err, errNotAccepted), errors.Is(err, errUnauthorized): // they are counted
-		p.logger.Warn("a connection is closed", "client", client.String(), "error", err)
+		fault = &problem.Problem{Code: problem.TooLarge, Detail: err.Error()}
+	case fault == nil:
+		counted = errors.As(err, &fault)
 	}
-	if fault != nil {
-		p.receiver.Refuse(*fault)
-		p.logger.Warn("a connection is closed", "client", client.String(), "reason", string(fault.Code), "error", err)
+	if fault == nil {
+		return
 	}
+	if !counted {
+		fault = p.receiver.Refuse(*fault)
+	}
+	p.receiver.LogClosed(client, fault)
 }
 
 // addressOf returns the IP address of a peer.
@@ -164,10 +162,9 @@ func (s *session) take(ctx context.Context, message []byte) error {
 		switch {
 		case fault == nil:
 		case fault.Code == problem.TooLarge: // a later attempt would be refused for the same reason
-			s.receiver.Reject(fault.Code, f.events())
-			s.protocol.logger.Warn("a chunk is dropped", "client", s.conn.RemoteAddr().String(), "reason", string(fault.Code), "detail", fault.Detail)
+			s.receiver.Reject(fault.Code, f.events(), "client", s.conn.RemoteAddr().String(), "detail", fault.Detail)
 		default:
-			return errNotAccepted // the client sends the chunk again
+			return fault // the client sends the chunk again
 		}
 	}
 	return s.acknowledge(f.chunk)
@@ -183,7 +180,7 @@ func (s *session) authorize(f *frame) error {
 	if f.chunk == nil { // the client does not send it again
 		s.receiver.Reject(fault.Code, f.events())
 	}
-	return errUnauthorized
+	return fault
 }
 
 // flush submits the pending frames.
@@ -214,7 +211,7 @@ func (s *session) flush(ctx context.Context) error {
 		lost += f.events()
 	}
 	s.receiver.Reject(fault.Code, lost)
-	return errNotAccepted
+	return fault
 }
 
 func (s *session) accept(ctx context.Context, id receiver.ID, bytes int, frames ...*frame) *problem.Problem {

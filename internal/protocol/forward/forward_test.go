@@ -16,6 +16,7 @@ import (
 
 	"github.com/logstreamer/logstreamer/internal/problem"
 	"github.com/logstreamer/logstreamer/internal/protocol/protocoltest"
+	"github.com/logstreamer/logstreamer/internal/protocol/receiver"
 	"github.com/logstreamer/logstreamer/internal/protocol/stream"
 )
 
@@ -38,7 +39,7 @@ func dial(t *testing.T, f *protocoltest.System, config Config) *client {
 		t.Fatal(err)
 	}
 	logger := slog.New(slog.DiscardHandler)
-	s := stream.Serve(l, 10, stream.Dependencies{Handler: New(config, f.Receiver, logger).HandleConnection, Logger: logger})
+	s := stream.Serve(l, 10, stream.Dependencies{Handler: New(config, f.Receiver).HandleConnection, Logger: logger})
 	t.Cleanup(func() { _ = s.Stop(t.Context()) })
 	c := &client{T: t, server: s}
 	if c.Conn, err = net.Dial("tcp", l.Addr().String()); err != nil {
@@ -388,8 +389,21 @@ func TestUnwritableAcknowledgement(t *testing.T) {
 		_, _ = sender.Write(pack([]any{"t", 1, log("a")}, []any{"t", []byte("metrics"), pairs{{"chunk", "m"}, {"fluent_signal", 1}}}))
 		_ = sender.Close()
 	}()
-	New(Config{}, f.Receiver, slog.New(slog.DiscardHandler)).HandleConnection(t.Context(), stream.Conn{Conn: mute{conn}})
+	New(Config{}, f.Receiver).HandleConnection(t.Context(), stream.Conn{Conn: mute{conn}})
 	if got := f.Messages(); len(got) != 1 || got[0].Text != "a" {
 		t.Errorf("%+v", got)
 	}
+}
+
+func TestClosedConnectionsAreLoggedOnce(t *testing.T) {
+	protocoltest.ClosedConnectionsAreLoggedOnce(t, "forward", func(r *receiver.Receiver) stream.Handler {
+		return New(Config{}, r).HandleConnection
+	}, pack([]any{"t", 1, log("a")})[:8])
+}
+
+// A sender without the shared key is logged once, too.
+func TestUnauthorizedConnectionsAreLoggedOnce(t *testing.T) {
+	protocoltest.ClosedConnectionsAreLoggedOnce(t, "forward", func(r *receiver.Receiver) stream.Handler {
+		return New(Config{SharedKey: "key"}, r).HandleConnection
+	}, pack([]any{"t", 1, log("a")}))
 }

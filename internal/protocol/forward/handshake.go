@@ -5,7 +5,6 @@ import (
 	"crypto/sha512"
 	"crypto/subtle"
 	"encoding/hex"
-	"errors"
 	"os"
 	"time"
 
@@ -18,9 +17,6 @@ const handshakeTimeout = 15 * time.Second
 
 // maxPing bounds PING in bytes: a client that is not authenticated takes no more memory.
 const maxPing = 8 << 10
-
-// errUnauthorized ends a connection that does not authenticate.
-var errUnauthorized = errors.New("the sender does not authenticate")
 
 // handshake is the beginning of a connection with authentication: HELO from the server, PING from
 // the client, PONG from the server (Fluentd's Forward protocol specification v1).
@@ -131,9 +127,9 @@ func (s *session) authenticate(data []byte) error {
 
 func (s *session) refuse(p ping, reason string) error {
 	fault := s.protocol.receiver.Unauthorized(s.from)
-	if fault.Code == problem.TooManyFailures {
-		reason = fault.Detail
+	if fault.Code != problem.TooManyFailures {
+		fault.Detail = reason
 	}
-	_ = s.write(s.handshake.pong(p, reason)) // the connection ends
-	return errUnauthorized
+	_ = s.write(s.handshake.pong(p, fault.Detail)) // the connection ends
+	return fault
 }

@@ -124,6 +124,6 @@ func accept(t *testing.T, data []byte) {
 		return
 	}
 	fixture := new(protocoltest.System).Start(t, "forward")
-	s := &session{client: fixture.Receiver.Client(protocoltest.Client, credential.OfCertificate(nil)), protocol: New(Config{}, fixture.Receiver, nil), translator: translator{receiver: fixture.Receiver, peer: netip.MustParseAddr("192.0.2.1")}}
+	s := &session{client: fixture.Receiver.Client(protocoltest.Client, credential.OfCertificate(nil)), protocol: New(Config{}, fixture.Receiver), translator: translator{receiver: fixture.Receiver, peer: netip.MustParseAddr("192.0.2.1")}}
 	_ = s.accept(t.Context(), packetID(fixture.Receiver, receiver.Sender{}, f), len(data), f) // any error
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"log/slog"
 	"net/netip"
 	"time"
 
@@ -29,14 +28,13 @@ const (
 // HandleDatagrams and DropChunks.
 type Sockets struct {
 	receiver  *receiver.Receiver
-	logger    *slog.Logger
 	chunks    assembler
 	datagrams batch
 }
 
 // NewSockets returns a Sockets.
-func NewSockets(r *receiver.Receiver, logger *slog.Logger) *Sockets {
-	return &Sockets{receiver: r, logger: logger, datagrams: batch{receiver: r}}
+func NewSockets(r *receiver.Receiver) *Sockets {
+	return &Sockets{receiver: r, datagrams: batch{receiver: r}}
 }
 
 // HandleConnection implements stream.Handler: records end with NUL.
@@ -50,8 +48,7 @@ func (s *Sockets) HandleConnection(ctx context.Context, c stream.Conn) {
 	config := framed.Config{MaxFrame: maxFrame, Timeout: frameTimeout, Delay: frameDelay}
 	err := framed.Read(ctx, c.Conn, config, s.receiver, one)
 	if fault := framed.Refusal(err); fault != nil {
-		s.receiver.Refuse(*fault)
-		s.logger.Warn("a connection is closed", "client", c.RemoteAddr().String(), "reason", string(fault.Code), "detail", fault.Detail)
+		s.receiver.LogClosed(c.RemoteAddr(), s.receiver.Refuse(*fault))
 	}
 }
 

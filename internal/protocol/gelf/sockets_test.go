@@ -20,6 +20,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/problem"
 	"github.com/logstreamer/logstreamer/internal/protocol/datagram"
 	"github.com/logstreamer/logstreamer/internal/protocol/protocoltest"
+	"github.com/logstreamer/logstreamer/internal/protocol/receiver"
 	"github.com/logstreamer/logstreamer/internal/protocol/stream"
 )
 
@@ -60,7 +61,7 @@ func TestDatagrams(t *testing.T) {
 		t.Fatal(err)
 	}
 	logger := slog.New(slog.DiscardHandler)
-	sockets := NewSockets(f.Receiver, logger)
+	sockets := NewSockets(f.Receiver)
 	s := datagram.Serve(socket, datagram.Dependencies{Handler: sockets.HandleDatagrams, Stopped: sockets.DropChunks, Logger: logger})
 	conn, err := net.Dial("udp", socket.LocalAddr().String())
 	if err != nil {
@@ -97,7 +98,7 @@ func TestDatagrams(t *testing.T) {
 // Compressed records may end with any byte.
 func TestCompressedEnd(t *testing.T) {
 	f := new(protocoltest.System).Start(t, "gelf")
-	sockets := NewSockets(f.Receiver, slog.New(slog.DiscardHandler))
+	sockets := NewSockets(f.Receiver)
 	const records = 500
 	for n := range records {
 		var b bytes.Buffer
@@ -158,7 +159,7 @@ func connect(t *testing.T, f *protocoltest.System) *net.TCPConn {
 		t.Fatal(err)
 	}
 	logger := slog.New(slog.DiscardHandler)
-	s := stream.Serve(l, 10, stream.Dependencies{Handler: NewSockets(f.Receiver, logger).HandleConnection, Logger: logger})
+	s := stream.Serve(l, 10, stream.Dependencies{Handler: NewSockets(f.Receiver).HandleConnection, Logger: logger})
 	t.Cleanup(func() { _ = s.Stop(t.Context()) })
 	conn, err := net.Dial("tcp", l.Addr().String())
 	if err != nil {
@@ -202,7 +203,7 @@ func FuzzSockets(f *testing.F) {
 	f.Add(gzipped(text(1)), uint8(255))
 	f.Fuzz(func(t *testing.T, data []byte, size uint8) {
 		fixture := new(protocoltest.System).Start(t, "gelf")
-		sockets := NewSockets(fixture.Receiver, slog.New(slog.DiscardHandler))
+		sockets := NewSockets(fixture.Receiver)
 		var datagrams []datagram.Datagram
 		for start := 0; start < len(data); start += int(size) + 1 {
 			payload := data[start:min(start+int(size)+1, len(data))]
@@ -229,7 +230,7 @@ func TestReplacedTokens(t *testing.T) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		NewSockets(f.Receiver, slog.New(slog.DiscardHandler)).HandleConnection(t.Context(), stream.Conn{
+		NewSockets(f.Receiver).HandleConnection(t.Context(), stream.Conn{
 			Conn: theirs, Client: protocoltest.Client, Certificate: &x509.Certificate{Subject: pkix.Name{CommonName: "web.example"}},
 		})
 		_ = theirs.Close()
@@ -246,4 +247,10 @@ func TestReplacedTokens(t *testing.T) {
 	if n := f.Count(rejectedRecords, string(problem.Unauthorized)); n != 1 {
 		t.Errorf("%v records are counted", n)
 	}
+}
+
+func TestClosedConnectionsAreLoggedOnce(t *testing.T) {
+	protocoltest.ClosedConnectionsAreLoggedOnce(t, "gelf", func(r *receiver.Receiver) stream.Handler {
+		return NewSockets(r).HandleConnection
+	}, bytes.Repeat([]byte("x"), 2*maxFrame))
 }

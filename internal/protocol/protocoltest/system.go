@@ -44,6 +44,8 @@ type System struct {
 	Closed bool
 	// RetryAfter is the wait that refused senders are asked for; 0 is 9 s.
 	RetryAfter time.Duration
+	// Logger is that of the receiver; nil: nothing is logged.
+	Logger *slog.Logger
 
 	Journal  Journal
 	Receiver *receiver.Receiver
@@ -88,7 +90,7 @@ func (s *System) service() *receiver.Service {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	deps := receiver.Dependencies{Intake: s.intake, Metrics: metrics, Limits: func() record.Limits { return limits }, Logger: slog.New(slog.DiscardHandler)}
+	deps := receiver.Dependencies{Intake: s.intake, Metrics: metrics, Limits: func() record.Limits { return limits }, Logger: cmp.Or(s.Logger, slog.New(slog.DiscardHandler))}
 	if s.Tokens != "" {
 		s.ReplaceTokens(s.Tokens)
 		deps.Tokens = s.tokens.Load

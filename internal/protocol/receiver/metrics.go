@@ -41,21 +41,32 @@ type counters struct {
 	kernelDrops                          prometheus.Counter
 	refused                              map[problem.Code]prometheus.Counter // never changes
 	rejected                             map[problem.Code]*rejections        // never changes
+	closed                               map[problem.Code]*series            // of connections; never changes
 }
 
-// rejectionLogInterval is how long there must be no rejected record before one is logged again.
-const rejectionLogInterval = time.Minute
+// quietInterval is the time without events after which the next one is logged again.
+const quietInterval = time.Minute
+
+// series is a sequence of events of which the first one is logged. It may be used concurrently.
+type series struct {
+	latest atomic.Int64 // nanoseconds since 1970
+}
+
+// begins reports whether an event is the first one after quietInterval without any.
+func (s *series) begins(now time.Time) bool {
+	return now.UnixNano()-s.latest.Swap(now.UnixNano()) >= int64(quietInterval)
+}
 
 // rejections counts the rejected records of an input and a reason. It may be used concurrently.
 type rejections struct {
 	records prometheus.Counter
-	latest  atomic.Int64 // nanoseconds since 1970
+	series
 }
 
-// add counts records, and reports whether there were none for rejectionLogInterval.
+// add counts records, and reports whether they begin a series.
 func (r *rejections) add(records int, now time.Time) (first bool) {
 	r.records.Add(float64(records))
-	return now.UnixNano()-r.latest.Swap(now.UnixNano()) >= int64(rejectionLogInterval)
+	return r.begins(now)
 }
 
 func (m *Metrics) of(input string) counters {
@@ -63,11 +74,12 @@ func (m *Metrics) of(input string) counters {
 		packets: m.packets.WithLabelValues(input), records: m.records.WithLabelValues(input),
 		duplicates: m.duplicates.WithLabelValues(input), skewed: m.skewed.WithLabelValues(input),
 		kernelDrops: m.kernelDrops.WithLabelValues(input),
-		refused:     make(map[problem.Code]prometheus.Counter), rejected: make(map[problem.Code]*rejections),
+		refused:     make(map[problem.Code]prometheus.Counter), rejected: make(map[problem.Code]*rejections), closed: make(map[problem.Code]*series),
 	}
 	for _, code := range append(problem.Refusals(), problem.AckTimeout) {
 		c.refused[code] = m.refused.WithLabelValues(input, string(code))
 		c.rejected[code] = &rejections{records: m.rejected.WithLabelValues(input, string(code))}
+		c.closed[code] = new(series)
 	}
 	return c
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -280,6 +281,33 @@ func TestRejectionsAreLoggedOnce(t *testing.T) {
 			t.Errorf("%v records were counted", got)
 		}
 		for _, part := range []string{"input=test-http", "reason=too_large", "records=2", "emitter_id=web-1"} {
+			if !strings.Contains(f.log.String(), part) {
+				t.Errorf("%s is not in %s", part, f.log.String())
+			}
+		}
+	})
+}
+
+// Connections that are closed for one reason are logged once, and again after a minute without any.
+func TestClosedConnectionsAreLoggedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, false)
+		closed := func(code problem.Code, lines int) {
+			t.Helper()
+			f.LogClosed(&net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 7}, &problem.Problem{Code: code, Detail: "why"})
+			if got := strings.Count(f.log.String(), "a connection is closed"); got != lines {
+				t.Errorf("%d lines, want %d: %s", got, lines, f.log.String())
+			}
+		}
+		closed(problem.Malformed, 1)
+		for range 3 {
+			time.Sleep(time.Minute - time.Second)
+			closed(problem.Malformed, 1)
+		}
+		closed(problem.AckTimeout, 2)
+		time.Sleep(time.Minute)
+		closed(problem.Malformed, 3)
+		for _, part := range []string{"input=test-http", "client=192.0.2.1:7", "reason=malformed", "detail=why"} {
 			if !strings.Contains(f.log.String(), part) {
 				t.Errorf("%s is not in %s", part, f.log.String())
 			}

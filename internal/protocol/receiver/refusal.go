@@ -2,6 +2,7 @@ package receiver
 
 import (
 	"errors"
+	"net"
 	"net/http"
 	"time"
 
@@ -68,6 +69,15 @@ func (r *Receiver) Reject(code problem.Code, records int, attributes ...any) {
 	if records > 0 && r.counters.rejected[code].add(records, time.Now()) {
 		r.logger.Warn("records are rejected, which their sender does not send again; further ones are only counted until a minute has passed without any",
 			append([]any{"reason", string(code), "records", records}, attributes...)...)
+	}
+}
+
+// LogClosed logs that a connection is closed for a refusal: the first one for a reason after a minute
+// without any, as a client may connect again and again.
+func (r *Receiver) LogClosed(client net.Addr, why *problem.Problem) {
+	if r.counters.closed[why.Code].begins(time.Now()) {
+		r.logger.Warn("a connection is closed; further ones for this reason are only counted until a minute has passed without any",
+			"client", client.String(), "reason", string(why.Code), "detail", why.Detail)
 	}
 }
 

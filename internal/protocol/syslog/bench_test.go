@@ -21,7 +21,7 @@ func BenchmarkConsume(b *testing.B) {
 	} {
 		b.Run(name, func(b *testing.B) {
 			f := (&protocoltest.System{Journal: protocoltest.Journal{Discard: true}}).Start(b, "syslog")
-			p := New(f.Receiver, time.UTC, nil)
+			p := New(f.Receiver, time.UTC)
 			s := &session{protocol: p, client: f.Receiver.Client(netip.Addr{}, credential.OfCertificate(nil)), peer: []byte("peer"), translator: p.newTranslator()}
 			s.visit = s.add
 			var data []byte

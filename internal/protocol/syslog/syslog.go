@@ -8,7 +8,6 @@ package syslog
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"net"
 	"net/netip"
 	"time"
@@ -42,14 +41,13 @@ var errCompressed = errors.New("the stream is compressed, which syslog does not 
 type Protocol struct {
 	receiver *receiver.Receiver
 	zone     *time.Location
-	logger   *slog.Logger
 	datagram translator
 	frames   []frame
 }
 
 // New returns a Protocol. Timestamps without a time zone are in the given zone.
-func New(r *receiver.Receiver, zone *time.Location, logger *slog.Logger) *Protocol {
-	p := &Protocol{receiver: r, zone: zone, logger: logger}
+func New(r *receiver.Receiver, zone *time.Location) *Protocol {
+	p := &Protocol{receiver: r, zone: zone}
 	p.datagram = p.newTranslator()
 	return p
 }
@@ -73,8 +71,7 @@ func (p *Protocol) HandleConnection(ctx context.Context, c stream.Conn) {
 		fault = &problem.Problem{Code: problem.UnsupportedEncoding, Detail: err.Error()}
 	}
 	if fault != nil {
-		p.receiver.Refuse(*fault)
-		p.logger.Warn("a connection is closed", "client", c.RemoteAddr().String(), "reason", string(fault.Code), "detail", fault.Detail)
+		p.receiver.LogClosed(c.RemoteAddr(), p.receiver.Refuse(*fault))
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/problem"
 	"github.com/logstreamer/logstreamer/internal/protocol/datagram"
 	"github.com/logstreamer/logstreamer/internal/protocol/protocoltest"
+	"github.com/logstreamer/logstreamer/internal/protocol/receiver"
 	"github.com/logstreamer/logstreamer/internal/protocol/stream"
 )
 
@@ -30,7 +31,7 @@ func serve(t *testing.T, f *protocoltest.System) (*stream.Server, net.Conn) {
 		t.Fatal(err)
 	}
 	logger := slog.New(slog.DiscardHandler)
-	s := stream.Serve(l, 10, stream.Dependencies{Handler: New(f.Receiver, time.UTC, logger).HandleConnection, Logger: logger})
+	s := stream.Serve(l, 10, stream.Dependencies{Handler: New(f.Receiver, time.UTC).HandleConnection, Logger: logger})
 	t.Cleanup(func() { _ = s.Stop(t.Context()) })
 	conn, err := net.Dial("tcp", l.Addr().String())
 	if err != nil {
@@ -160,7 +161,7 @@ func TestReplacedTokens(t *testing.T) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		New(f.Receiver, time.UTC, slog.New(slog.DiscardHandler)).HandleConnection(t.Context(), stream.Conn{
+		New(f.Receiver, time.UTC).HandleConnection(t.Context(), stream.Conn{
 			Conn: theirs, Client: protocoltest.Client, Certificate: &x509.Certificate{Subject: pkix.Name{CommonName: "web.example"}},
 		})
 		_ = theirs.Close()
@@ -186,7 +187,7 @@ func TestDatagrams(t *testing.T) {
 		t.Fatal(err)
 	}
 	logger := slog.New(slog.DiscardHandler)
-	s := datagram.Serve(socket, datagram.Dependencies{Handler: New(f.Receiver, time.UTC, logger).HandleDatagrams, Logger: logger})
+	s := datagram.Serve(socket, datagram.Dependencies{Handler: New(f.Receiver, time.UTC).HandleDatagrams, Logger: logger})
 	conn, err := net.Dial("udp", socket.LocalAddr().String())
 	if err != nil {
 		t.Fatal(err)
@@ -206,4 +207,10 @@ func TestDatagrams(t *testing.T) {
 	if err := s.Stop(t.Context()); err != nil {
 		t.Error(err)
 	}
+}
+
+func TestClosedConnectionsAreLoggedOnce(t *testing.T) {
+	protocoltest.ClosedConnectionsAreLoggedOnce(t, "syslog", func(r *receiver.Receiver) stream.Handler {
+		return New(r, time.UTC).HandleConnection
+	}, []byte{compressed})
 }
