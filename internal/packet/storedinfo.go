@@ -14,8 +14,7 @@ const (
 	storedPacketEscaped
 )
 
-// AppendInfo appends the encoding of a packet's Info, for a store that protects it with a checksum,
-// so that a reader need not check the body again.
+// AppendInfo appends the encoding of a packet's Info, for a store that protects it with a checksum.
 func AppendInfo(dst []byte, info Info) []byte {
 	var flags byte
 	for _, one := range []struct {

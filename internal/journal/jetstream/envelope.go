@@ -156,6 +156,13 @@ func parseRecord(rest []byte) (record, []byte) {
 	}, rest
 }
 
+// isPacket reports whether the body is that of a packet, as what reads packets relies on: others may
+// have stored it, with a valid checksum.
+func (r *record) isPacket() bool {
+	_, err := packet.Recheck(r.body, r.info.Messages)
+	return err == nil
+}
+
 // packetOf returns a copy of a record as a packet.
 func (r *record) packetOf(pool *packet.Pool) *packet.Packet {
 	p := pool.New(r.body, r.info)

@@ -129,35 +129,44 @@ func sealed(message []byte) []byte {
 func FuzzEnvelope(f *testing.F) {
 	f.Add(envelopeOf(f, "host-1-7", 3))
 	f.Add(beginEnvelope(nil, "", 1))
-	for _, body := range []string{`{"emitter_id":"\u0065\/\ud83d\ude00","packet_id":"p","messages":[]}`, `\u00`, `\`, `\ud800\`, `\uxxxx`} {
-		var pool packet.Pool
-		encoded := packet.AppendInfo(nil, packet.Info{Messages: 1, EmitterID: packet.NewText(0, len(body), true), PacketID: packet.NewText(len(body), len(body), false)})
-		info, _ := packet.ParseInfo(encoded, []byte(body))
-		f.Add(appendRecord(beginEnvelope(nil, "a-1", 1), pool.New([]byte(body), info), 7))
+	const valid = `{"emitter_id":"\u0065\\","packet_id":"p","messages":[{"timestamp":1,"level":"l","message":"m"}]}`
+	for body, ends := range map[string][]int{valid: {14, 18, 21, 22}, `{"emitter_id":"`: {14}, `x`: {0}} {
+		for _, end := range ends { // of an id, within its escapes
+			encoded := packet.AppendInfo(nil, packet.Info{Messages: 1, EmitterID: packet.NewText(min(15, end), end, true)})
+			info, _ := packet.ParseInfo(encoded, []byte(body))
+			var pool packet.Pool
+			f.Add(appendRecord(beginEnvelope(nil, "a-1", 1), pool.New([]byte(body), info), 7))
+		}
 	}
+	var reader packet.Reader
+	j := &Journal{pool: new(packet.Pool)}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		data = sealed(data)
 		e, err := parseEnvelope(data)
 		if err != nil {
 			return
 		}
-		var pool packet.Pool
+		packets, damaged := j.packetsOf(&e)
 		again := beginEnvelope(nil, e.id, len(e.records))
-		for i := range e.records {
-			r := &e.records[i]
-			if r.damaged {
-				return
+		for i, p := range packets {
+			if p == nil {
+				continue
 			}
-			p := r.packetOf(&pool)
+			for reader.Reset(p); reader.Next(); { // as analyzers do
+			}
 			for _, id := range []packet.Text{p.EmitterID, p.PacketID} {
 				if text := id.AppendDecoded(nil, p.Body); len(text) != id.DecodedLen(p.Body) {
 					t.Errorf("%q is decoded as %q, of %d bytes", id.Raw(p.Body), text, id.DecodedLen(p.Body))
 				}
 			}
+			r := &e.records[i]
 			if p.Traceparent != string(r.traceparent) || r.raw[recordHeaderBytes-packet.StoredInfoBytes] > 7 {
 				return // a trace that is not sent, or unknown flags
 			}
 			again = appendRecord(again, p, r.token)
+		}
+		if damaged > 0 {
+			return
 		}
 		if !bytes.HasPrefix(data, again) {
 			t.Errorf("%q is written as %q", data, again)
