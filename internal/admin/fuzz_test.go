@@ -55,10 +55,16 @@ func escape(text string) string {
 func (g generator) query(of route) string {
 	var pairs []string
 	known := strings.Fields(of.query)
+	if len(known) == 0 && g.IntN(8) > 0 {
+		return "" // an unknown parameter is refused
+	}
 	for range g.IntN(3) {
 		name := pick(g, "dry_run", "wait", "token", "x")
 		if len(known) > 0 {
 			name = often(g, pick(g, known...), name)
+		}
+		if slices.ContainsFunc(pairs, func(pair string) bool { return strings.HasPrefix(pair, name+"=") }) && g.IntN(8) > 0 {
+			continue // a parameter that occurs twice is refused
 		}
 		value := often(g, g.parameter(name), escape(g.word()))
 		pairs = append(pairs, name+"="+value)
@@ -209,6 +215,7 @@ func FuzzAPI(f *testing.F) {
 	f.Add(uint64(2), "PUT", "/v1/limits?emitter=%00", `{"rate":1}`)
 	f.Add(uint64(3), "DELETE", "/v1/overrides/analyzers/%2e%2e/x", ``)
 	shared := startSystem(f, "admin_token: "+operateToken+"\n")
+	shared.server.api.audit.lines.Sync = nil // waiting for the disk takes nine tenths of the time
 	f.Fuzz(func(t *testing.T, seed uint64, method, path, body string) {
 		s := *shared
 		s.TB = t
@@ -216,7 +223,7 @@ func FuzzAPI(f *testing.F) {
 		if path != "" {
 			s.fuzz(g.request(method, path, body))
 		}
-		for range 20 {
+		for range 4 {
 			of := pick(g, allRoutes()...)
 			target := g.path(of) + "?" + g.query(of)
 			s.fuzz(g.request(often(g, of.method, pick(g, "GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", g.word())), target, g.body(of)))
@@ -235,7 +242,7 @@ func (s *system) fuzz(r *http.Request) {
 	}
 	ctx := s.Context()
 	if strings.HasSuffix(r.URL.Path, "/tap") || strings.HasSuffix(r.URL.Path, "/stream") || strings.HasSuffix(r.URL.Path, "/events") || strings.HasSuffix(r.URL.Path, "/trace") {
-		short, cancel := context.WithTimeout(ctx, 5*time.Millisecond)
+		short, cancel := context.WithTimeout(ctx, time.Millisecond)
 		defer cancel()
 		ctx = short
 	}

@@ -2,12 +2,14 @@ package adminclient
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -202,3 +204,60 @@ func TestFollowEnds(t *testing.T) {
 		}
 	})
 }
+
+// eventsOf returns the events of a stream as section 9.2.6 of the HTML standard parses them, with the
+// last id and reconnection time.
+func eventsOf(stream string) (events []Event, id string, retry time.Duration) {
+	lines := strings.Split(strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(strings.TrimPrefix(stream, "\ufeff")), "\n")
+	var data, kind string
+	for _, line := range lines[:len(lines)-1] { // the last one is not ended
+		field, value, _ := strings.Cut(line, ":")
+		value = strings.TrimPrefix(value, " ")
+		switch {
+		case line == "" && data != "":
+			events = append(events, Event{id, cmp.Or(kind, "message"), []byte(strings.TrimSuffix(data, "\n"))})
+			fallthrough
+		case line == "":
+			data, kind = "", ""
+		case field == "event":
+			kind = value
+		case field == "data":
+			data += value + "\n"
+		case field == "id" && !strings.Contains(value, "\x00"):
+			id = value
+		case field == "retry" && value != "" && strings.Trim(value, "0123456789") == "" && len(value) < 10:
+			ms, _ := strconv.Atoi(value)
+			retry = time.Duration(ms) * time.Millisecond
+		}
+	}
+	return events, id, retry
+}
+
+// FuzzEvents compares with a parser that is written after the standard, however the stream is divided.
+func FuzzEvents(f *testing.F) {
+	f.Add("\n: a comment\n\nid: b-1\nevent: snapshot\ndata: {\"a\":\ndata:1}\r\n\r\nretry: 2000\ndata\n\nid\n\nevent: end\rdata: x: y\r\rdata: unfinished\n", uint8(1))
+	f.Add("event:\ndata: x\n\n", uint8(2))
+	f.Add("\ufeffdata: x\n\n\ufeffdata: y\n\n", uint8(3))
+	f.Add("data: x\r\n\r", uint8(8))
+	f.Fuzz(func(t *testing.T, stream string, size uint8) {
+		want, id, retry := eventsOf(stream)
+		reader := newEventReader(pieces{strings.NewReader(stream), int(size) + 1}, "")
+		for _, w := range want {
+			got, err := reader.next()
+			if err != nil || got.ID != w.ID || got.Type != w.Type || !bytes.Equal(got.Data, w.Data) {
+				t.Fatalf("%q: %+v %q, %v; want %+v %q", stream, got, got.Data, err, w, w.Data)
+			}
+		}
+		if got, err := reader.next(); !errors.Is(err, io.EOF) || reader.id != id || reader.retry != retry {
+			t.Fatalf("%q: %+v, %v, id %q, %v; want id %q, %v", stream, got, err, reader.id, reader.retry, id, retry)
+		}
+	})
+}
+
+// pieces reads at most so many bytes at a time.
+type pieces struct {
+	io.Reader
+	size int
+}
+
+func (p pieces) Read(to []byte) (int, error) { return p.Reader.Read(to[:min(len(to), p.size)]) }

@@ -3,6 +3,7 @@ package adminclient
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
 	"strconv"
@@ -11,6 +12,9 @@ import (
 
 // maxEventBytes bounds one event of a stream.
 const maxEventBytes = 8 << 20
+
+// defaultType is the type of an event without one.
+const defaultType = "message"
 
 // Event is a server-sent event.
 type Event struct {
@@ -21,6 +25,7 @@ type Event struct {
 // eventReader reads a stream of events as the HTML standard defines it.
 type eventReader struct {
 	lines *bufio.Scanner
+	begun bool // a byte order mark is skipped at the beginning only
 	// id is the last id that was read, and retry the last delay that the server requested.
 	id    string
 	retry time.Duration
@@ -35,9 +40,12 @@ func newEventReader(r io.Reader, id string) *eventReader {
 
 // next returns the next event that has data.
 func (r *eventReader) next() (Event, error) {
-	event, hasData, size := Event{Type: "message"}, false, 0
+	event, hasData, size := Event{Type: defaultType}, false, 0
 	for r.lines.Scan() {
 		line := r.lines.Bytes()
+		if !r.begun {
+			line, r.begun = bytes.TrimPrefix(line, []byte("\ufeff")), true
+		}
 		if size += len(line); size > maxEventBytes {
 			return Event{}, fmt.Errorf("an event of more than %d bytes", maxEventBytes)
 		}
@@ -46,14 +54,14 @@ func (r *eventReader) next() (Event, error) {
 				event.ID = r.id
 				return event, nil
 			}
-			event, size = Event{Type: "message"}, 0
+			event, size = Event{Type: defaultType}, 0
 			continue
 		}
 		field, value, _ := bytes.Cut(line, []byte(":"))
 		value = bytes.TrimPrefix(value, []byte(" "))
 		switch string(field) {
 		case "event":
-			event.Type = string(value)
+			event.Type = cmp.Or(string(value), defaultType)
 		case "data":
 			if hasData {
 				event.Data = append(event.Data, '\n')

@@ -14,7 +14,7 @@ import (
 )
 
 // sources returns the configuration of a file.
-func sources(t *testing.T, file string) loaded {
+func sources(t testing.TB, file string) loaded {
 	t.Helper()
 	loader := config.New(DefaultConfig(), func(string) (string, bool) { return "", false })
 	loader.File = filepath.Join(t.TempDir(), "c.yaml")

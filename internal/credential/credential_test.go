@@ -3,6 +3,7 @@ package credential
 import (
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/hex"
 	"fmt"
 	"net/netip"
 	"net/url"
@@ -223,5 +224,52 @@ func TestGenerate(t *testing.T) {
 	}
 	if _, err := Line("a b", "", word); err == nil {
 		t.Error("a name with a space")
+	}
+}
+
+// FuzzParse parses files of any content. Of one that is accepted each credential is that of its line,
+// and the error of any other shows no word of it that may be a token.
+func FuzzParse(f *testing.F) {
+	f.Add("# of the shop\n\n web "+sumOfA+" emitters=web-*,shop rate=1.5\r\nall cert:x "+sumOfB, false)
+	f.Add("bob read "+sumOfA+" cert:bob\neve register cert:eve", true)
+	f.Add("a-long-token-by-mistake-1 "+sumOfA[7:]+"\na-long-token-by-mistake-1 cert:\n\u00a0web\u2028cert:y", false)
+	f.Fuzz(func(t *testing.T, text string, admins bool) {
+		form := Emitters
+		if admins {
+			form = Admins
+		}
+		set, err := Parse([]byte(text), form)
+		if err != nil {
+			wantNoToken(t, text, err)
+			return
+		}
+		for line := range strings.SplitSeq(text, "\n") {
+			words := strings.Fields(line)
+			if len(words) == 0 || words[0][0] == '#' {
+				continue
+			}
+			for _, word := range words[1:] {
+				kind, value, _ := strings.Cut(word, ":")
+				principal := set.certificates[value]
+				if sum, err := hex.DecodeString(value); kind == "sha256" && err == nil {
+					principal = set.find(digest(sum))
+				} else if kind != "cert" {
+					continue
+				}
+				if principal == nil || principal.Name != words[0] || admins && string(principal.Role) != words[1] || principal.Rate < 0 {
+					t.Fatalf("%q: %s is %+v", text, word, principal)
+				}
+			}
+		}
+	})
+}
+
+// wantNoToken checks an error. Names of certificates, rates and patterns are shown.
+func wantNoToken(t *testing.T, text string, err error) {
+	const short = 20 // the error has such words itself
+	for _, word := range strings.Fields(text) {
+		if len(word) > short && !strings.HasPrefix(word, "cert:") && !strings.HasPrefix(word, "rate=") && !strings.HasPrefix(word, "emitters=") && strings.Contains(err.Error(), word) {
+			t.Fatalf("%q: %v", text, err)
+		}
 	}
 }

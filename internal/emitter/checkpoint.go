@@ -54,14 +54,46 @@ func readCheckpoint(path string) (c checkpoint, err error) {
 		return checkpoint{}, fmt.Errorf("checkpoint: %w", err)
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
-	decoder := json.NewDecoder(io.LimitReader(file, maxCheckpointBytes))
-	if err := decoder.Decode(&c); err != nil {
-		return checkpoint{}, fmt.Errorf("checkpoint: %s is not valid: %w; without it, all files are sent from their beginning", path, err)
-	}
-	if c.Version != checkpointVersion {
-		return checkpoint{}, fmt.Errorf("checkpoint: %s has version %d: it must be %d; without it, all files are sent from their beginning", path, c.Version, checkpointVersion)
+	if c, err = decodeCheckpoint(file); err != nil {
+		return checkpoint{}, fmt.Errorf("checkpoint: %s %w; without it, all files are sent from their beginning", path, err)
 	}
 	return c, nil
+}
+
+func decodeCheckpoint(r io.Reader) (c checkpoint, err error) {
+	if err := json.NewDecoder(io.LimitReader(r, maxCheckpointBytes)).Decode(&c); err != nil {
+		return checkpoint{}, fmt.Errorf("is not valid: %w", err)
+	}
+	if c.Version != checkpointVersion {
+		return checkpoint{}, fmt.Errorf("has version %d: it must be %d", c.Version, checkpointVersion)
+	}
+	for i, file := range c.Files {
+		if err := file.validate(); err != nil {
+			return checkpoint{}, fmt.Errorf("is not valid: files[%d]: %w", i, err)
+		}
+	}
+	return c, nil
+}
+
+// validate returns an error for values that no emitter writes.
+func (f *fileState) validate() error {
+	switch {
+	case f == nil:
+		return errors.New("there is null: it must be an object")
+	case f.Offset < 0:
+		return fmt.Errorf("offset is %d: it must not be negative", f.Offset)
+	case f.Fingerprint.Bytes < 0 || f.Fingerprint.Bytes > fingerprintBytes:
+		return fmt.Errorf("fingerprint.bytes is %d: it must be from 0 to %d", f.Fingerprint.Bytes, fingerprintBytes)
+	}
+	for i, o := range f.Open {
+		switch {
+		case o == nil:
+			return fmt.Errorf("open[%d] is null: it must be an object", i)
+		case o.Offset < 0 || o.End < o.Offset || o.End > f.Offset:
+			return fmt.Errorf("open[%d] is from %d to %d: it must be within the %d bytes that were read", i, o.Offset, o.End, f.Offset)
+		}
+	}
+	return nil
 }
 
 // writeCheckpoint replaces the file. It returns after the content is on stable storage.

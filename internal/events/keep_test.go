@@ -117,3 +117,25 @@ func canceled(t *testing.T) context.Context {
 	cancel()
 	return ctx
 }
+
+// FuzzKept reads lines of any content: an event that is read is written so that it is read as the same
+// again.
+func FuzzKept(f *testing.F) {
+	f.Add([]byte(`{"id":1,"time":"2026-01-02T03:04:05.6+07:00","kind":"change","actor":"bob","path":"settings/rate","old":1e400,"new":{"a":[null]},"detail":"x"}`))
+	f.Add([]byte(`{"id":9223372036854775807,"time":"0000-01-01T00:00:00Z","kind":"\ud800","old":null,"Old":2}`))
+	f.Add([]byte(`{"id":1,"kind":"k","new":"<&\u2028","reason":"\u0000"}`))
+	f.Fuzz(func(t *testing.T, line []byte) {
+		e, ok := parse(line)
+		if !ok {
+			return
+		}
+		kept := lineOf(e)
+		again, ok := parse(kept)
+		if !ok || bytes.IndexByte(kept, '\n') != len(kept)-1 || !bytes.Equal(lineOf(again), kept) {
+			t.Fatalf("%s is kept as %s, which is read as %+v", line, kept, again)
+		}
+		if len(kept) > maxKeptBytes+1 && len(line) <= maxKeptBytes {
+			t.Fatalf("%d bytes are kept as %d", len(line), len(kept))
+		}
+	})
+}

@@ -1,6 +1,9 @@
 package packet
 
-import "encoding/binary"
+import (
+	"bytes"
+	"encoding/binary"
+)
 
 // StoredInfoBytes is the length of an encoded Info.
 const StoredInfoBytes = 22
@@ -11,8 +14,7 @@ const (
 	storedPacketEscaped
 )
 
-// AppendInfo appends the encoding of a packet's Info, for a store that protects it with a checksum,
-// so that a reader need not check the body again.
+// AppendInfo appends the encoding of a packet's Info, for a store that protects it with a checksum.
 func AppendInfo(dst []byte, info Info) []byte {
 	var flags byte
 	for _, one := range []struct {
@@ -30,9 +32,10 @@ func AppendInfo(dst []byte, info Info) []byte {
 	return dst
 }
 
-// ParseInfo decodes StoredInfoBytes of AppendInfo, of a packet with a body of bodyBytes. It returns
-// false if the bytes cannot be the Info of such a packet.
-func ParseInfo(encoded []byte, bodyBytes int) (info Info, ok bool) {
+// ParseInfo decodes StoredInfoBytes of AppendInfo, of a packet with a body. It returns false if the
+// bytes cannot be the Info of such a packet; a checksum does not protect from those who can write the
+// store.
+func ParseInfo(encoded, body []byte) (info Info, ok bool) {
 	if len(encoded) < StoredInfoBytes {
 		return Info{}, false
 	}
@@ -43,9 +46,28 @@ func ParseInfo(encoded []byte, bodyBytes int) (info Info, ok bool) {
 		EmitterID: Text{number(1), number(2), flags&storedEmitterEscaped != 0},
 		PacketID:  Text{number(3), number(4), flags&storedPacketEscaped != 0},
 	}
-	return info, info.Messages > 0 && info.Level <= LevelCritical && info.EmitterID.isIn(bodyBytes) && info.PacketID.isIn(bodyBytes)
+	return info, info.Messages > 0 && info.Level <= LevelCritical && info.EmitterID.isIn(body) && info.PacketID.isIn(body)
 }
 
-func (t Text) isIn(bodyBytes int) bool {
-	return t.start >= 0 && t.start <= t.end && int(t.end) <= bodyBytes
+// isIn reports whether the text is a range of a body, with whole escapes.
+func (t Text) isIn(body []byte) bool {
+	return t.start >= 0 && t.start <= t.end && int(t.end) <= len(body) && (!t.escaped || hasWholeEscapes(t.Raw(body)))
+}
+
+func hasWholeEscapes(raw []byte) bool {
+	for {
+		at := bytes.IndexByte(raw, '\\')
+		if at < 0 {
+			return true
+		}
+		raw = raw[at:]
+		size := 2
+		if len(raw) > 1 && raw[1] == 'u' {
+			size = escapeLen
+		}
+		if len(raw) < size || size == escapeLen && hexRune(raw) < 0 {
+			return false
+		}
+		raw = raw[size:]
+	}
 }

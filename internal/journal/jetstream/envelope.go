@@ -149,11 +149,18 @@ func parseRecord(rest []byte) (record, []byte) {
 	if body > len(raw) {
 		return record{damaged: true}, rest
 	}
-	info, ok := packet.ParseInfo(raw[25:recordHeaderBytes], len(raw)-body)
+	info, ok := packet.ParseInfo(raw[25:recordHeaderBytes], raw[body:])
 	return record{
 		accepted: time.Unix(0, int64(binary.LittleEndian.Uint64(raw[8:]))), token: binary.LittleEndian.Uint64(raw[16:]), info: info,
 		traceparent: raw[recordHeaderBytes:body], body: raw[body:], raw: raw, damaged: !ok,
 	}, rest
+}
+
+// isPacket reports whether the body is that of a packet, as what reads packets relies on: others may
+// have stored it, with a valid checksum.
+func (r *record) isPacket() bool {
+	_, err := packet.Recheck(r.body, r.info.Messages)
+	return err == nil
 }
 
 // packetOf returns a copy of a record as a packet.

@@ -13,7 +13,6 @@ import (
 
 	"github.com/logstreamer/logstreamer/internal/journal"
 	"github.com/logstreamer/logstreamer/internal/natslink"
-	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
 // Report describes the streams of a configuration.
@@ -177,7 +176,7 @@ func Inspect(ctx context.Context, c Config) (Report, error) {
 func Verify(ctx context.Context, c Config) (Report, error) {
 	invalid := 0
 	found, err := read(ctx, c, func(r *record) error {
-		if _, err := packet.Recheck(r.body, r.info.Messages); err != nil {
+		if !r.isPacket() {
 			invalid++
 		}
 		return nil

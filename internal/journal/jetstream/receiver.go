@@ -231,7 +231,7 @@ func releaseAll(packets []*packet.Packet) {
 func (j *Journal) packetsOf(e *envelope) (packets []*packet.Packet, damaged int) {
 	packets = make([]*packet.Packet, len(e.records))
 	for i := range e.records {
-		if e.records[i].damaged {
+		if r := &e.records[i]; r.damaged || !r.isPacket() {
 			damaged++
 			continue
 		}

@@ -19,12 +19,18 @@ type item struct {
 	Error  struct{ Type, Reason string }
 }
 
-// succeeded reports whether a response has no errors, without decoding it:
-// in a string of JSON the quotes would be escaped.
+// succeeded reports whether a response has no errors. It does not decode the usual responses, whose
+// "errors" comes before any other object.
 func succeeded(body []byte) bool {
 	body = bytes.TrimSpace(body)
-	return bytes.HasPrefix(body, []byte("{")) && bytes.HasSuffix(body, []byte("}")) &&
-		(bytes.Contains(body, []byte(`"errors":false`)) || bytes.Contains(body, []byte(`"errors" : false`)))
+	for _, member := range []string{`"errors":false`, `"errors" : false`} {
+		before, _, found := bytes.Cut(body, []byte(member))
+		if found && bytes.HasPrefix(before, []byte("{")) && !bytes.ContainsAny(before[1:], "{[") {
+			return bytes.HasSuffix(body, []byte("}"))
+		}
+	}
+	var response struct{ Errors *bool }
+	return json.Unmarshal(body, &response) == nil && response.Errors != nil && !*response.Errors
 }
 
 // readItems returns the responses for all messages of the packets.
@@ -35,7 +41,10 @@ func readItems(body []byte, packets []*packet.Packet) ([]item, error) {
 	}
 	items := make([]item, 0, len(response.Items))
 	for _, actions := range response.Items {
-		for _, one := range actions { // of which there is one
+		if len(actions) != 1 {
+			return nil, fmt.Errorf("an item has %d actions: it must have 1", len(actions))
+		}
+		for _, one := range actions {
 			items = append(items, one)
 		}
 	}

@@ -5,10 +5,14 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"golang.org/x/net/http/httpguts"
+
+	"github.com/logstreamer/logstreamer/internal/http1"
 	"github.com/logstreamer/logstreamer/internal/sink"
 )
 
@@ -67,4 +71,30 @@ func TestViaNamesTheWay(t *testing.T) {
 	if _, value := Via("logstreamer-a", []*Sink{near, far}); strings.Count(value, ",") != maxGateways-1 {
 		t.Error(value)
 	}
+}
+
+// A response may have any Via. What is learned of it is a list of distinct short pseudonyms, which the
+// next distributor learns from this one's own field.
+func FuzzVia(f *testing.F) {
+	f.Add("1.1 logstreamer-b, 1.1 varnish, HTTP/1.1 logstreamer-c (comment), 1.1 logstreamer-b")
+	f.Add("1.1 logstreamer-\xc2\xa0x,1.1\tlogstreamer-\x00,,1.1 logstreamer-,1.1 logstreamer-;")
+	f.Add(strings.Repeat("1.1 logstreamer-b, 1.1 logstreamer-c", 40))
+	f.Fuzz(func(t *testing.T, field string) {
+		if !http1.IsText([]byte(field)) {
+			return // the response would be malformed
+		}
+		learned := gatewaysOf(field)
+		for i, one := range learned {
+			if len(one) > maxPseudonymBytes || !strings.HasPrefix(one, pseudonymPrefix) || slices.Contains(learned[:i], one) || !strings.Contains(field, one) {
+				t.Fatalf("%q is learned from %q", learned, field)
+			}
+		}
+		self, s := "logstreamer-self", new(Sink)
+		s.gateways.Store(&learned)
+		_, value := Via(self, []*Sink{s})
+		want := append([]string{self}, slices.DeleteFunc(slices.Clone(learned), func(one string) bool { return one == self })...)
+		if got := gatewaysOf(value); !slices.Equal(got, want[:min(len(want), maxGateways)]) || !httpguts.ValidHeaderFieldValue(value) {
+			t.Fatalf("%q is passed on as %q, which the next distributor reads as %q", field, value, got)
+		}
+	})
 }

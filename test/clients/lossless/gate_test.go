@@ -3,6 +3,7 @@ package lossless
 import (
 	"fmt"
 	"math"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -10,6 +11,8 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
+	collectorlogs "go.opentelemetry.io/proto/otlp/collector/logs/v1"
+	"google.golang.org/protobuf/proto"
 	"pgregory.net/rapid"
 
 	"github.com/logstreamer/logstreamer/internal/packet"
@@ -190,11 +193,12 @@ func FuzzLossless(f *testing.F) {
 	}
 	f.Add([]byte("\x0a\x15\x12\x13\x12\x11\x10\x89\x80\x80\x80\x80\x80\x80\x80\x80\x7e\x2a\x04\x0a\x02hi")) // a severity_number of more than 64 bits
 	f.Add([]byte("\x0a\x0a\x12\x08\x12\x06\x80\x80\x80\x80\x20\x00"))                                       // an unknown field with a number of more than 29 bits
+	f.Add([]byte("\n\x00\x10\xde{\x9buY(\n\xffw\x00\x10\xde{\x9bu\x9buY(\n\xffw\x00Y(\x00"))                // a group that does not end
 	w := newWayThrough(f)
 	f.Fuzz(func(t *testing.T, request []byte) {
 		w.TB = t
 		want, err := new(plog.ProtoUnmarshaler).UnmarshalLogs(request)
-		if err != nil || hasInvalid(want) {
+		if err != nil || hasInvalid(want) || !isProtobuf(request) && w.refuses(request) {
 			w.compareOrigins(request)
 			w.compareDeferred(request)
 			return
@@ -208,6 +212,18 @@ func FuzzLossless(f *testing.F) {
 		}
 		w.compareDeferred(request)
 	})
+}
+
+// isProtobuf reports whether a request is well-formed. pdata decodes groups that do not end as well.
+func isProtobuf(request []byte) bool {
+	return proto.Unmarshal(request, new(collectorlogs.ExportLogsServiceRequest)) == nil
+}
+
+func (w *wayThrough) refuses(request []byte) bool {
+	w.Helper()
+	response := w.post("application/x-protobuf", request)
+	w.journal.Ack(w.fetch())
+	return response.Status == http.StatusBadRequest
 }
 
 // compareDeferred compares packets whose bodies are deferred with packets whose bodies are not.
