@@ -1,6 +1,7 @@
 package distributor
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/autoscale"
 	"github.com/logstreamer/logstreamer/internal/metric"
 	"github.com/logstreamer/logstreamer/internal/problem"
+	"github.com/logstreamer/logstreamer/internal/sink"
 )
 
 // state is the distributor's overall state, in order of severity.
@@ -19,7 +21,7 @@ type state int
 
 const (
 	stateNormal    state = iota
-	stateDegraded        // some analyzers are unhealthy
+	stateDegraded        // some analyzers are unhealthy or half-open
 	stateSaturated       // packets are refused for lack of capacity or an unwritable journal
 	statePanic           // no analyzer is healthy
 )
@@ -86,39 +88,93 @@ func (w *watcher) sample(now time.Time) {
 
 // condition returns the most severe state that applies.
 func (d *Distributor) condition(r *refusals, now time.Time) condition {
-	var unhealthy []string
-	ready := 0
-	for _, a := range d.present() {
-		if a.target.State != StateReady {
-			continue
-		}
-		ready++
-		if !a.Healthy() {
-			unhealthy = append(unhealthy, a.ID())
-		}
-	}
+	m := d.membership()
 	none, one := "no analyzer is healthy", "one is"
 	switch {
-	case len(d.present()) == 0:
+	case m.present == 0:
 		none, one = "there is no analyzer", "there is one"
-	case ready == 0:
+	case m.ready == 0:
 		none = "no analyzer is ready: all are in state drain or maint"
+	case len(m.unhealthy) > 0:
+		none += " (" + summarize(m.unhealthy) + ")"
 	}
-	noneEligible := len(unhealthy) == ready
+	noneEligible := len(m.unhealthy) == m.ready
 	switch {
 	case noneEligible && !d.Stores():
 		return condition{statePanic, none + ": nothing is accepted until " + one}
 	case noneEligible && r.active:
-		return condition{statePanic, none + ", and " + r.reason(now, d.journal.Utilization())}
+		return condition{statePanic, none + ", and " + r.reason(now, d.journal)}
 	case noneEligible:
 		return condition{statePanic, none + ": packets are stored until " + one}
 	case r.active:
-		return condition{stateSaturated, r.reason(now, d.journal.Utilization())}
-	case len(unhealthy) > 0:
-		return condition{stateDegraded, fmt.Sprintf("%d of %d analyzers are unhealthy, the others take their share: %s", len(unhealthy), ready, summarize(unhealthy))}
+		return condition{stateSaturated, joined(r.reason(now, d.journal), m.String())}
 	default:
-		return condition{stateNormal, "all analyzers are healthy"}
+		return m.condition()
 	}
+}
+
+// membership is which of the analyzers get no packets, or few, and why.
+type membership struct {
+	present, ready             int
+	unhealthy, halfOpen, taken []string // taken are not ready: an operator took them out
+}
+
+func (d *Distributor) membership() membership {
+	var m membership
+	for _, a := range d.present() {
+		m.present++
+		if a.target.State != StateReady {
+			m.taken = append(m.taken, a.ID()+" ("+a.target.State+")")
+			continue
+		}
+		m.ready++
+		switch {
+		case !a.Healthy():
+			m.unhealthy = append(m.unhealthy, named(a.ID(), a.Cause()))
+		case a.HalfOpen():
+			m.halfOpen = append(m.halfOpen, named(a.ID(), a.Cause()))
+		}
+	}
+	return m
+}
+
+// condition returns the condition of a distributor that refuses no packets.
+func (m membership) condition() condition {
+	if len(m.unhealthy)+len(m.halfOpen) > 0 {
+		return condition{stateDegraded, m.String()}
+	}
+	return condition{stateNormal, cmp.Or(m.String(), "all analyzers are healthy")}
+}
+
+// String describes the analyzers that do not get their share; it is empty if there are none. One whose
+// breaker is half-open is not well yet: it may fail with the few packets that it gets.
+func (m membership) String() string {
+	var parts []string
+	if len(m.unhealthy) > 0 {
+		parts = append(parts, fmt.Sprintf("%d of %d analyzers are unhealthy, the others take their share: %s", len(m.unhealthy), m.ready, summarize(m.unhealthy)))
+	}
+	if len(m.halfOpen) > 0 {
+		parts = append(parts, fmt.Sprintf("%d of %d analyzers failed and are tried with a few packets: %s", len(m.halfOpen), m.ready, summarize(m.halfOpen)))
+	}
+	if len(m.taken) > 0 {
+		parts = append(parts, "operators took out "+summarize(m.taken))
+	}
+	return strings.Join(parts, "; ")
+}
+
+func joined(reason, more string) string {
+	if more == "" {
+		return reason
+	}
+	return reason + "; " + more
+}
+
+// named returns an analyzer's id, with why its breaker opened if that is known.
+func named(id, outage string) string {
+	if outage == "" {
+		return id
+	}
+	return id + " (" + sink.Cause(outage) + ")"
 }
 
 // summarize joins the first names and appends the number of the others.

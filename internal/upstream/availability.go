@@ -32,6 +32,17 @@ func (u *Upstream) BelowLowWatermark() bool {
 // and the breaker is not open.
 func (u *Upstream) Healthy() bool { return u.probed.Load() && u.breaker.State() != breaker.Open }
 
+// HalfOpen reports whether the analyzer failed and is tried with a few packets.
+func (u *Upstream) HalfOpen() bool { return u.breaker.State() == breaker.HalfOpen }
+
+// Cause returns why the breaker opened last; it is empty while the breaker is closed.
+func (u *Upstream) Cause() string {
+	if cause := u.outage.Load(); cause != nil {
+		return *cause
+	}
+	return ""
+}
+
 // accepting reports whether packets may be sent now.
 func (u *Upstream) accepting(now time.Time) bool {
 	return u.Healthy() && !u.pausing(now) && !u.evicted.Load()
@@ -112,15 +123,19 @@ func (u *Upstream) onTransition(transition breaker.Transition) func(cause string
 	}
 }
 
-// pause stops sending until a time that the analyzer requested; the latest time counts.
+// quietPeriod is the time without a pause after which the next one is logged.
+const quietPeriod = time.Minute
+
+// pause stops sending until a time that the analyzer requested; the latest time counts. An analyzer
+// that cannot keep up requests a pause after each one: the first one is logged.
 func (u *Upstream) pause(until time.Time) {
 	end := u.elapsed(until)
 	for before := u.pausedUntil.Load(); before < end; before = u.pausedUntil.Load() {
 		if !u.pausedUntil.CompareAndSwap(before, end) {
 			continue
 		}
-		if before <= u.elapsed(time.Now()) {
-			u.logger.Info("analyzer requests a pause: its packets are rerouted", "until", until)
+		if before == 0 || u.elapsed(time.Now())-before > int64(quietPeriod) {
+			u.logger.Info("analyzer requests a pause: its packets are rerouted; further pauses are not logged until there was none for a minute", "until", until)
 		}
 		break
 	}

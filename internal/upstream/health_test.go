@@ -1,7 +1,10 @@
 package upstream
 
 import (
+	"bytes"
+	"log/slog"
 	"math"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -407,6 +410,49 @@ func TestLoopsAreRefusedAtOnce(t *testing.T) {
 			if status := b.Status(time.Now()); status.Healthy || status.Outage != loop.result.Detail {
 				t.Errorf("%+v", status)
 			}
+		}
+	})
+}
+
+// A timeout is described by the setting that ended the request.
+func TestTimeoutsNameTheirSetting(t *testing.T) {
+	late := reply{result: sink.Result{Outcome: sink.Failed, Reason: sink.Timeout, Detail: "read tcp 10.0.0.1:53154->10.0.0.2:9001: i/o timeout"}}
+	for want, analyzer := range map[string]func(*fakeSink){
+		"no response within 500ms (SENDER_TIMEOUT_MS)":                func(s *fakeSink) { s.ingest = always(late) },
+		"no response to a probe within 2s (HEALTH_CHECK_TIMEOUT_SEC)": func(s *fakeSink) { s.health = func() reply { return late } },
+	} {
+		bubble(t, func(t *testing.T) {
+			config := testConfig()
+			config.Timeout, config.ProbeTimeout = 500*time.Millisecond, 2*time.Second
+			s := newFakeSink(t, always(ok))
+			b := start(t, config, s)
+			s.set(analyzer)
+			b.Offer(b.packets.some(t, config.MaxFailures))
+			b.settler.until(t, "it is unhealthy", func() bool { return !b.Healthy() })
+			if b.Cause() != want || b.Status(time.Now()).Outage != want {
+				t.Errorf("%q, want %q", b.Cause(), want)
+			}
+		})
+	}
+}
+
+// An analyzer that requests one pause after the other is logged once, and again after a quiet minute.
+func TestPausesAreLoggedOnce(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b := start(t, testConfig(), newFakeSink(t, always(ok)))
+		var log bytes.Buffer
+		b.logger = slog.New(slog.NewTextHandler(&log, nil))
+		for range 100 {
+			b.pause(time.Now().Add(time.Second))
+			time.Sleep(2 * time.Second)
+		}
+		if lines := strings.Count(log.String(), "requests a pause"); lines != 1 {
+			t.Errorf("%d lines while it keeps pausing, want 1:\n%s", lines, log.String())
+		}
+		time.Sleep(2 * time.Minute)
+		b.pause(time.Now().Add(time.Second))
+		if lines := strings.Count(log.String(), "requests a pause"); lines != 2 {
+			t.Errorf("%d lines after a quiet minute, want 2", lines)
 		}
 	})
 }
