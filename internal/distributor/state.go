@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -116,7 +117,7 @@ func (d *Distributor) condition(r *refusals, now time.Time) condition {
 // membership is which of the analyzers get no packets, or few, and why.
 type membership struct {
 	present, ready             int
-	unhealthy, halfOpen, taken []string // taken are not ready: an operator took them out
+	unhealthy, halfOpen, taken []lacking // taken are not ready: an operator took them out
 }
 
 func (d *Distributor) membership() membership {
@@ -124,15 +125,15 @@ func (d *Distributor) membership() membership {
 	for _, a := range d.present() {
 		m.present++
 		if a.target.State != StateReady {
-			m.taken = append(m.taken, a.ID()+" ("+a.target.State+")")
+			m.taken = append(m.taken, lacking{a.ID(), a.target.State})
 			continue
 		}
 		m.ready++
 		switch {
 		case !a.Healthy():
-			m.unhealthy = append(m.unhealthy, named(a.ID(), a.Cause()))
+			m.unhealthy = append(m.unhealthy, lacking{a.ID(), sink.Cause(a.Cause())})
 		case a.HalfOpen():
-			m.halfOpen = append(m.halfOpen, named(a.ID(), a.Cause()))
+			m.halfOpen = append(m.halfOpen, lacking{a.ID(), sink.Cause(a.Cause())})
 		}
 	}
 	return m
@@ -169,21 +170,37 @@ func joined(reason, more string) string {
 	return reason + "; " + more
 }
 
-// named returns an analyzer's id, with why its breaker opened if that is known.
-func named(id, outage string) string {
-	if outage == "" {
-		return id
+// lacking is an analyzer that does not get its share, and why; the cause is empty if it is not known.
+type lacking struct{ id, cause string }
+
+func (o lacking) String() string {
+	if o.cause == "" {
+		return o.id
 	}
-	return id + " (" + sink.Cause(outage) + ")"
+	return o.id + " (" + o.cause + ")"
 }
 
-// summarize joins the first names and appends the number of the others.
-func summarize(names []string) string {
+// summarize joins the first analyzers, with a common cause once, and appends the number of the others.
+func summarize(outages []lacking) string {
 	const limit = 5
-	if more := len(names) - limit; more > 0 {
-		return fmt.Sprintf("%s and %d more", strings.Join(names[:limit], ", "), more)
+	shown := outages[:min(limit, len(outages))]
+	cause := shown[0].cause
+	common := len(shown) > 1 && cause != "" && !slices.ContainsFunc(outages, func(o lacking) bool { return o.cause != cause })
+	var names []string
+	for _, o := range shown {
+		if common {
+			o.cause = ""
+		}
+		names = append(names, o.String())
 	}
-	return strings.Join(names, ", ")
+	text := strings.Join(names, ", ")
+	if more := len(outages) - limit; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	if common {
+		text += " (each: " + cause + ")"
+	}
+	return text
 }
 
 // register registers a gauge for each state, which is 1 for the current one.

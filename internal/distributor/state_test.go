@@ -25,6 +25,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/sink/native"
 	"github.com/logstreamer/logstreamer/internal/upstream"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
 // transitions is the log of a watcher.
@@ -274,13 +275,17 @@ func TestStateWhileAnalyzerIsTried(t *testing.T) {
 		two := running{Upstream: newAnalyzer(t, "two"), target: Target{ID: "two", State: StateReady}}
 		two.Start(t.Context())
 		t.Cleanup(two.Stop)
-		three := running{Upstream: one, target: Target{ID: "three", State: StateMaint}}
+		three := running{Upstream: newAnalyzer(t, "three"), target: Target{ID: "three", State: StateMaint}}
 		d.analyzers.Store(&analyzerSet{present: []running{{Upstream: one, target: Target{ID: "one", State: StateReady}}, two, three}})
-		wantCondition(t, d, stateNormal, "operators took out one (maint)")
+		wantCondition(t, d, stateNormal, "operators took out three (maint)")
+		const ready = "# HELP distributor_analyzer_ready 1 while the analyzer is in state ready, 0 while it is drained or in maintenance.\n# TYPE distributor_analyzer_ready gauge\n"
+		if err := testutil.CollectAndCompare(readyCollector{d}, strings.NewReader(ready+"distributor_analyzer_ready{analyzer=\"one\"} 1\ndistributor_analyzer_ready{analyzer=\"three\"} 0\ndistributor_analyzer_ready{analyzer=\"two\"} 1\n")); err != nil {
+			t.Error(err)
+		}
 		one.OpenBreaker(time.Now().Add(time.Second))
-		wantCondition(t, d, stateDegraded, "1 of 2 analyzers are unhealthy, the others take their share: one (an operator asked for it); operators took out one (maint)")
+		wantCondition(t, d, stateDegraded, "1 of 2 analyzers are unhealthy, the others take their share: one (an operator asked for it); operators took out three (maint)")
 		time.Sleep(time.Minute)
-		const tried = "1 of 2 analyzers failed and are tried with a few packets: one (an operator asked for it); operators took out one (maint)"
+		const tried = "1 of 2 analyzers failed and are tried with a few packets: one (an operator asked for it); operators took out three (maint)"
 		wantCondition(t, d, stateDegraded, tried)
 		if lines := log.lines(); len(lines) != 1 {
 			t.Errorf("%s", strings.Join(lines, "\n"))
@@ -291,4 +296,19 @@ func TestStateWhileAnalyzerIsTried(t *testing.T) {
 		}
 		wantCondition(t, d, stateSaturated, "packets are refused for lack of capacity: 100 % of INGEST_BUFFER_SIZE is in use; "+tried)
 	})
+}
+
+func TestSummarizeOutages(t *testing.T) {
+	const refused = "connection refused"
+	for want, outages := range map[string][]lacking{
+		"a":                                    {{"a", ""}},
+		"a (connection refused)":               {{"a", refused}},
+		"a, b (each: connection refused)":      {{"a", refused}, {"b", refused}},
+		"a (connection refused), b (drain), c": {{"a", refused}, {"b", "drain"}, {"c", ""}},
+		"a, b, c, d, e and 1 more":             {{"a", ""}, {"b", ""}, {"c", ""}, {"d", ""}, {"e", ""}, {"f", ""}},
+	} {
+		if got := summarize(outages); got != want {
+			t.Errorf("%v: %q, want %q", outages, got, want)
+		}
+	}
 }

@@ -418,8 +418,8 @@ func TestLoopsAreRefusedAtOnce(t *testing.T) {
 func TestTimeoutsNameTheirSetting(t *testing.T) {
 	late := reply{result: sink.Result{Outcome: sink.Failed, Reason: sink.Timeout, Detail: "read tcp 10.0.0.1:53154->10.0.0.2:9001: i/o timeout"}}
 	for want, analyzer := range map[string]func(*fakeSink){
-		"no response within 500ms (SENDER_TIMEOUT_MS)":                func(s *fakeSink) { s.ingest = always(late) },
-		"no response to a probe within 2s (HEALTH_CHECK_TIMEOUT_SEC)": func(s *fakeSink) { s.health = func() reply { return late } },
+		"no response within 500ms, SENDER_TIMEOUT_MS":                func(s *fakeSink) { s.ingest = always(late) },
+		"no response to a probe within 2s, HEALTH_CHECK_TIMEOUT_SEC": func(s *fakeSink) { s.health = func() reply { return late } },
 	} {
 		bubble(t, func(t *testing.T) {
 			config := testConfig()

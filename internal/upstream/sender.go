@@ -123,7 +123,7 @@ func (s *sender) send(batch []Delivery, v attempt) sink.Result {
 // withTimeout returns a result whose Detail says which timeout ended a request.
 func withTimeout(r sink.Result, what string, timeout time.Duration, setting string) sink.Result {
 	if r.Reason == sink.Timeout {
-		r.Detail = fmt.Sprintf("no %s within %v (%s)", what, timeout, setting)
+		r.Detail = fmt.Sprintf("no %s within %v, %s", what, timeout, setting)
 	}
 	return r
 }
