@@ -99,7 +99,7 @@ func (a *audit) add(r record) {
 	if err != nil {
 		a.failures.Inc()
 		if !a.failing {
-			a.logger.Error("the audit log cannot be written: changes are made, and their records are logged here", "error", err)
+			a.logger.Error("the audit log cannot be written: its records are logged here", "error", err)
 		}
 		a.logger.Warn("admin request", "record", string(line))
 	} else if a.failing {

@@ -58,7 +58,7 @@ Others may have come or gone unnoticed: no NATS
 `},
 	{"analyzers", "GET /v1/analyzers", analyzersJSON, `ANALYZER  WEIGHT  TARGET   SHARE  OFF BY  QUEUE  IN FLIGHT  MSG/S    P99  STATE                HEALTH
 a1           0.5  50.0 %  50.0 %      +3      7          2  12500  4.1ms  ready                healthy
-a2           0.3  30.0 %   0.0 %       0      0          0      0      -  drain, breaker_open  down
+a2           0.3  30.0 %   0.0 %       0      0          0      0      -  drain, breaker_open  down: dial: refused\x1b
 Revision 1234. The limit of OFF BY is 66.7 messages.
 `},
 	{"analyzers a2", "GET /v1/analyzers/a2", analyzersJSON[strings.Index(analyzersJSON, `{"id":"a2"`) : len(analyzersJSON)-2], `ANALYZER   a2

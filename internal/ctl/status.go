@@ -10,6 +10,7 @@ import (
 
 	"github.com/logstreamer/logstreamer/internal/adminapi"
 	"github.com/logstreamer/logstreamer/internal/adminclient"
+	"github.com/logstreamer/logstreamer/internal/sink"
 )
 
 // read reads an object. With -json it prints the response and returns true.
@@ -90,8 +91,16 @@ func analyzerRow(a adminapi.Analyzer) []string {
 	return []string{
 		a.ID, strconv.FormatFloat(a.Spec.Weight, 'g', -1, 64), percent(a.Status.TargetShare), percent(a.Status.Share), signed(a.OffBy()),
 		strconv.FormatInt(a.Status.Queue.Packets, 10), strconv.FormatInt(a.Status.InFlight.Packets, 10), number(a.Status.Pace),
-		latency(a), stateOf(a), a.Status.Health,
+		latency(a), stateOf(a), healthOf(a),
 	}
+}
+
+// healthOf returns the health of an analyzer with why its breaker opened.
+func healthOf(a adminapi.Analyzer) string {
+	if a.Status.Outage == "" {
+		return a.Status.Health
+	}
+	return a.Status.Health + ": " + sink.Cause(a.Status.Outage)
 }
 
 // latency returns the p99 of an analyzer without digits that mean nothing.
@@ -164,7 +173,7 @@ func showRefusals(ctx context.Context, c *call) error {
 		return err
 	}
 	if len(list.Emitters) == 0 {
-		c.out.line("No packets were refused lately.")
+		c.out.line("No packets of a known emitter were refused lately. Those that are refused before they are read have none; the status has their rate.")
 		return nil
 	}
 	c.out.line("Refused packets; each counts half after a minute.")

@@ -79,7 +79,7 @@ func TestSystem(t *testing.T) {
 	s.do("limits get web-9", "web-9", "1000", "2000")
 	s.do("limits clear web-9")
 	s.do("backlog", "0 packets (0 messages)")
-	s.do("refusals", "No packets were refused lately.")
+	s.do("refusals", "No packets of a known emitter were refused lately.")
 	s.do("events -limit 1000", "analyzers/a2/weight", "test")
 	s.do("config", "analyzers:")
 	s.do("history", `"columns": {`)

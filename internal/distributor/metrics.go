@@ -56,9 +56,25 @@ func (d *Distributor) register() error {
 	r.GaugeFunc("distributor_build_info", "1, with the version of the distributor and of Go.",
 		prometheus.Labels{"version": d.Config().Version, "goversion": runtime.Version()}, func() float64 { return 1 })
 	r.Register(scaleCollector{&d.watcher.scaling})
+	r.Register(readyCollector{d})
 	r.Register(collectors.NewGoCollector())
 	r.Register(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return r.Err()
+}
+
+// readyCollector exports which analyzers are to get packets, so that nobody is alarmed about the others.
+type readyCollector struct{ distributor *Distributor }
+
+var readyAnalyzer = prometheus.NewDesc("distributor_analyzer_ready", "1 while the analyzer is in state ready, 0 while it is drained or in maintenance.", []string{"analyzer"}, nil)
+
+// Describe implements prometheus.Collector.
+func (c readyCollector) Describe(descriptions chan<- *prometheus.Desc) { descriptions <- readyAnalyzer }
+
+// Collect implements prometheus.Collector.
+func (c readyCollector) Collect(metrics chan<- prometheus.Metric) {
+	for _, a := range c.distributor.present() {
+		metrics <- prometheus.MustNewConstMetric(readyAnalyzer, prometheus.GaugeValue, metric.Bool(a.target.State == StateReady), a.ID())
+	}
 }
 
 // maxMetricsConnections bounds the connections to the metrics, which need no credential: others would

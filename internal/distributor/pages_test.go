@@ -154,6 +154,7 @@ distributor_messages_by_analyzer_total{analyzer}
 distributor_queue_depth{analyzer}
 distributor_healthy_analyzers
 distributor_taken_out_analyzers
+distributor_analyzer_ready{analyzer}
 distributor_total_analyzers
 distributor_rerouted_packets_total{from}
 distributor_quarantined_packets

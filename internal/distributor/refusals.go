@@ -54,8 +54,13 @@ func (r *refusals) hasEnded(now time.Time, utilization float64) bool {
 	return r.unwritable || utilization <= lowWatermark || now.Sub(r.lastRefusal) >= maxQuiet
 }
 
+// inUse names the limit that the journal is nearest to.
+func inUse(j journal.Journal) string {
+	return fmt.Sprintf("%.0f %% of %s is in use", 100*j.Utilization(), j.Limit())
+}
+
 // reason returns the reason of the refusals for operators.
-func (r *refusals) reason(now time.Time, utilization float64) string {
+func (r *refusals) reason(now time.Time, j journal.Journal) string {
 	quiet := now.Sub(r.lastRefusal).Truncate(time.Second)
 	switch {
 	case r.failure != nil:
@@ -63,8 +68,8 @@ func (r *refusals) reason(now time.Time, utilization float64) string {
 	case r.unwritable:
 		return fmt.Sprintf("packets were refused %v ago, when the journal was unwritable: emitters are to send them again", quiet)
 	case quiet < cooldown:
-		return fmt.Sprintf("packets are refused for lack of capacity: %.0f %% of the journal's is in use", 100*utilization)
+		return "packets are refused for lack of capacity: " + inUse(j)
 	default:
-		return fmt.Sprintf("packets were refused for lack of capacity %v ago, and emitters are to send them again: %.0f %% of the journal's is in use", quiet, 100*utilization)
+		return fmt.Sprintf("packets were refused for lack of capacity %v ago, and emitters are to send them again: %s", quiet, inUse(j))
 	}
 }

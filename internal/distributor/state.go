@@ -1,8 +1,10 @@
 package distributor
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -12,6 +14,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/autoscale"
 	"github.com/logstreamer/logstreamer/internal/metric"
 	"github.com/logstreamer/logstreamer/internal/problem"
+	"github.com/logstreamer/logstreamer/internal/sink"
 )
 
 // state is the distributor's overall state, in order of severity.
@@ -19,7 +22,7 @@ type state int
 
 const (
 	stateNormal    state = iota
-	stateDegraded        // some analyzers are unhealthy
+	stateDegraded        // some analyzers are unhealthy or half-open
 	stateSaturated       // packets are refused for lack of capacity or an unwritable journal
 	statePanic           // no analyzer is healthy
 )
@@ -86,48 +89,118 @@ func (w *watcher) sample(now time.Time) {
 
 // condition returns the most severe state that applies.
 func (d *Distributor) condition(r *refusals, now time.Time) condition {
-	var unhealthy []string
-	ready := 0
-	for _, a := range d.present() {
-		if a.target.State != StateReady {
-			continue
-		}
-		ready++
-		if !a.Healthy() {
-			unhealthy = append(unhealthy, a.ID())
-		}
-	}
+	m := d.membership()
 	none, one := "no analyzer is healthy", "one is"
 	switch {
-	case len(d.present()) == 0:
+	case m.present == 0:
 		none, one = "there is no analyzer", "there is one"
-	case ready == 0:
+	case m.ready == 0:
 		none = "no analyzer is ready: all are in state drain or maint"
+	case len(m.unhealthy) > 0:
+		none += " (" + summarize(m.unhealthy) + ")"
 	}
-	noneEligible := len(unhealthy) == ready
+	noneEligible := len(m.unhealthy) == m.ready
 	switch {
 	case noneEligible && !d.Stores():
 		return condition{statePanic, none + ": nothing is accepted until " + one}
 	case noneEligible && r.active:
-		return condition{statePanic, none + ", and " + r.reason(now, d.journal.Utilization())}
+		return condition{statePanic, none + ", and " + r.reason(now, d.journal)}
 	case noneEligible:
 		return condition{statePanic, none + ": packets are stored until " + one}
 	case r.active:
-		return condition{stateSaturated, r.reason(now, d.journal.Utilization())}
-	case len(unhealthy) > 0:
-		return condition{stateDegraded, fmt.Sprintf("%d of %d analyzers are unhealthy, the others take their share: %s", len(unhealthy), ready, summarize(unhealthy))}
+		return condition{stateSaturated, joined(r.reason(now, d.journal), m.String())}
 	default:
-		return condition{stateNormal, "all analyzers are healthy"}
+		return m.condition()
 	}
 }
 
-// summarize joins the first names and appends the number of the others.
-func summarize(names []string) string {
-	const limit = 5
-	if more := len(names) - limit; more > 0 {
-		return fmt.Sprintf("%s and %d more", strings.Join(names[:limit], ", "), more)
+// membership is which of the analyzers get no packets, or few, and why.
+type membership struct {
+	present, ready             int
+	unhealthy, halfOpen, taken []lacking // taken are not ready: an operator took them out
+}
+
+func (d *Distributor) membership() membership {
+	var m membership
+	for _, a := range d.present() {
+		m.present++
+		if a.target.State != StateReady {
+			m.taken = append(m.taken, lacking{a.ID(), a.target.State})
+			continue
+		}
+		m.ready++
+		switch {
+		case !a.Healthy():
+			m.unhealthy = append(m.unhealthy, lacking{a.ID(), sink.Cause(a.Cause())})
+		case a.HalfOpen():
+			m.halfOpen = append(m.halfOpen, lacking{a.ID(), sink.Cause(a.Cause())})
+		}
 	}
-	return strings.Join(names, ", ")
+	return m
+}
+
+// condition returns the condition of a distributor that refuses no packets.
+func (m membership) condition() condition {
+	if len(m.unhealthy)+len(m.halfOpen) > 0 {
+		return condition{stateDegraded, m.String()}
+	}
+	return condition{stateNormal, cmp.Or(m.String(), "all analyzers are healthy")}
+}
+
+// String describes the analyzers that do not get their share; it is empty if there are none. One whose
+// breaker is half-open is not well yet: it may fail with the few packets that it gets.
+func (m membership) String() string {
+	var parts []string
+	if len(m.unhealthy) > 0 {
+		parts = append(parts, fmt.Sprintf("%d of %d analyzers are unhealthy, the others take their share: %s", len(m.unhealthy), m.ready, summarize(m.unhealthy)))
+	}
+	if len(m.halfOpen) > 0 {
+		parts = append(parts, fmt.Sprintf("%d of %d analyzers failed and are tried with a few packets: %s", len(m.halfOpen), m.ready, summarize(m.halfOpen)))
+	}
+	if len(m.taken) > 0 {
+		parts = append(parts, "operators took out "+summarize(m.taken))
+	}
+	return strings.Join(parts, "; ")
+}
+
+func joined(reason, more string) string {
+	if more == "" {
+		return reason
+	}
+	return reason + "; " + more
+}
+
+// lacking is an analyzer that does not get its share, and why; the cause is empty if it is not known.
+type lacking struct{ id, cause string }
+
+func (o lacking) String() string {
+	if o.cause == "" {
+		return o.id
+	}
+	return o.id + " (" + o.cause + ")"
+}
+
+// summarize joins the first analyzers, with a common cause once, and appends the number of the others.
+func summarize(outages []lacking) string {
+	const limit = 5
+	shown := outages[:min(limit, len(outages))]
+	cause := shown[0].cause
+	common := len(shown) > 1 && cause != "" && !slices.ContainsFunc(outages, func(o lacking) bool { return o.cause != cause })
+	var names []string
+	for _, o := range shown {
+		if common {
+			o.cause = ""
+		}
+		names = append(names, o.String())
+	}
+	text := strings.Join(names, ", ")
+	if more := len(outages) - limit; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	if common {
+		text += " (each: " + cause + ")"
+	}
+	return text
 }
 
 // register registers a gauge for each state, which is 1 for the current one.

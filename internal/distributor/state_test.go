@@ -25,6 +25,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/sink/native"
 	"github.com/logstreamer/logstreamer/internal/upstream"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
 // transitions is the log of a watcher.
@@ -81,8 +82,13 @@ func newAnalyzer(t *testing.T, id string) *upstream.Upstream {
 		t.Fatal(err)
 	}
 	logger := slog.New(slog.DiscardHandler)
-	return upstream.New(config, upstream.Dependencies{Sink: native.New(endpoint.Base, dialHealthy, nil, logger), Logger: logger, Metrics: metrics})
+	return upstream.New(config, upstream.Dependencies{Sink: native.New(endpoint.Base, dialHealthy, nil, logger), Logger: logger, Metrics: metrics, Settler: noSettler{}})
 }
+
+// noSettler is a settler of an analyzer that gets no packets.
+type noSettler struct{ upstream.Settler }
+
+func (noSettler) CapacityChanged() {}
 
 // dialHealthy connects to an analyzer that answers its probes.
 func dialHealthy(context.Context, string, string) (net.Conn, error) {
@@ -239,22 +245,70 @@ func TestStateWithoutAnalyzers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := steadySystem(t, inMemory(2), 0)
 		watch(t, d, false)
-		wantCondition(t, d, statePanic, "no analyzer is healthy: nothing is accepted until one is")
+		wantCondition(t, d, statePanic, "no analyzer is healthy (one): nothing is accepted until one is")
 	})
 	synctest.Test(t, func(t *testing.T) {
 		d := steadySystem(t, inMemory(2), 0)
 		d.stores = true
 		watch(t, d, false)
-		const stored, full = "no analyzer is healthy: packets are stored until one is", "100 % of the journal's is in use"
+		const stored, full = "no analyzer is healthy (one): packets are stored until one is", "100 % of INGEST_BUFFER_SIZE is in use"
 		wantCondition(t, d, statePanic, stored)
 		for n, ok := 0, true; ok; n++ {
 			_, ok = post(t, d.protocol, "e", fmt.Sprint(n))
 			synctest.Wait()
 		}
-		wantCondition(t, d, statePanic, "no analyzer is healthy, and packets are refused for lack of capacity: "+full)
+		wantCondition(t, d, statePanic, "no analyzer is healthy (one), and packets are refused for lack of capacity: "+full)
 		time.Sleep(10 * time.Second)
-		wantCondition(t, d, statePanic, "no analyzer is healthy, and packets were refused for lack of capacity 10s ago, and emitters are to send them again: "+full)
+		wantCondition(t, d, statePanic, "no analyzer is healthy (one), and packets were refused for lack of capacity 10s ago, and emitters are to send them again: "+full)
 		time.Sleep(maxQuiet)
 		wantCondition(t, d, statePanic, stored)
 	})
+}
+
+// An analyzer that answers probes and fails with packets is one outage: while its breaker is half-open,
+// the state stays degraded, with why the breaker opened.
+func TestStateWhileAnalyzerIsTried(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := steadySystem(t, inMemory(2), 0)
+		log := watch(t, d, true)
+		one := d.present()[0].Upstream
+		two := running{Upstream: newAnalyzer(t, "two"), target: Target{ID: "two", State: StateReady}}
+		two.Start(t.Context())
+		t.Cleanup(two.Stop)
+		three := running{Upstream: newAnalyzer(t, "three"), target: Target{ID: "three", State: StateMaint}}
+		d.analyzers.Store(&analyzerSet{present: []running{{Upstream: one, target: Target{ID: "one", State: StateReady}}, two, three}})
+		wantCondition(t, d, stateNormal, "operators took out three (maint)")
+		const ready = "# HELP distributor_analyzer_ready 1 while the analyzer is in state ready, 0 while it is drained or in maintenance.\n# TYPE distributor_analyzer_ready gauge\n"
+		if err := testutil.CollectAndCompare(readyCollector{d}, strings.NewReader(ready+"distributor_analyzer_ready{analyzer=\"one\"} 1\ndistributor_analyzer_ready{analyzer=\"three\"} 0\ndistributor_analyzer_ready{analyzer=\"two\"} 1\n")); err != nil {
+			t.Error(err)
+		}
+		one.OpenBreaker(time.Now().Add(time.Second))
+		wantCondition(t, d, stateDegraded, "1 of 2 analyzers are unhealthy, the others take their share: one (an operator asked for it); operators took out three (maint)")
+		time.Sleep(time.Minute)
+		const tried = "1 of 2 analyzers failed and are tried with a few packets: one (an operator asked for it); operators took out three (maint)"
+		wantCondition(t, d, stateDegraded, tried)
+		if lines := log.lines(); len(lines) != 1 {
+			t.Errorf("%s", strings.Join(lines, "\n"))
+		}
+		for n, ok := 0, true; ok; n++ {
+			_, ok = post(t, d.protocol, "e", fmt.Sprint(n))
+			synctest.Wait()
+		}
+		wantCondition(t, d, stateSaturated, "packets are refused for lack of capacity: 100 % of INGEST_BUFFER_SIZE is in use; "+tried)
+	})
+}
+
+func TestSummarizeOutages(t *testing.T) {
+	const refused = "connection refused"
+	for want, outages := range map[string][]lacking{
+		"a":                                    {{"a", ""}},
+		"a (connection refused)":               {{"a", refused}},
+		"a, b (each: connection refused)":      {{"a", refused}, {"b", refused}},
+		"a (connection refused), b (drain), c": {{"a", refused}, {"b", "drain"}, {"c", ""}},
+		"a, b, c, d, e and 1 more":             {{"a", ""}, {"b", ""}, {"c", ""}, {"d", ""}, {"e", ""}, {"f", ""}},
+	} {
+		if got := summarize(outages); got != want {
+			t.Errorf("%v: %q, want %q", outages, got, want)
+		}
+	}
 }

@@ -97,6 +97,7 @@ type Intake struct {
 	principals *ratelimit.Limiter // of principals with a rate
 
 	refusedEmitters *refusedEmitters
+	unauthorized    unauthorizedClients
 	// the longest waits returned by RetryAfter, see MaxRetryAfters
 	capacityWait, diskWait maxWait
 
@@ -106,7 +107,7 @@ type Intake struct {
 // New returns an Intake.
 func New(config Config, deps Dependencies) *Intake {
 	i := &Intake{
-		deps: deps, counters: newCounters(deps.ProtocolReasons), refusedEmitters: newRefusedEmitters(deps.Logger),
+		deps: deps, counters: newCounters(deps.ProtocolReasons), refusedEmitters: newRefusedEmitters(deps.Logger), unauthorized: unauthorizedClients{logger: deps.Logger},
 		memory:     Memory{journal: deps.Journal, pool: deps.Pool},
 		principals: ratelimit.New(ratelimit.Config{Rate: float64(principalTime), Burst: float64(principalTime)}),
 	}

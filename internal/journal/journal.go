@@ -58,6 +58,8 @@ type Journal interface {
 	// Utilization returns the fraction of the capacity in use, 0 to 1. It never waits, and may be
 	// approximate.
 	Utilization() float64
+	// Limit returns the name of the setting that Utilization is a part of.
+	Limit() string
 	// Stats returns the counts of this process, which are consistent.
 	Stats() Stats
 	// Sample calls visit for up to limit queued packets, drawn at random, and for some of the

@@ -4,13 +4,13 @@ import (
 	"cmp"
 	"fmt"
 	"math"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/logstreamer/logstreamer/internal/adminapi"
+	"github.com/logstreamer/logstreamer/internal/sink"
 )
 
 // row is an analyzer in the table.
@@ -57,9 +57,6 @@ var columns = []column{
 // outs are why an analyzer gets no packets, as the console says it.
 var outs = map[string]string{"breaker_open": "breaker open", "asked_pause": "pausing", "avoided": "avoided", "probing": "first probe"}
 
-// address is what precedes the cause of a failed connection.
-var address = regexp.MustCompile(`^(\w+: )?(dial|read|write) .*: `)
-
 // stateOf returns in words whether an analyzer gets packets, and why not: those of the console.
 func stateOf(a adminapi.Analyzer) string {
 	switch {
@@ -87,7 +84,7 @@ func stateOf(a adminapi.Analyzer) string {
 // outageOf returns why an analyzer gets no packets, and until when.
 func outageOf(a adminapi.Analyzer) string {
 	words := cmp.Or(outs[a.Status.Out], "no answer")
-	if cause := strings.TrimSuffix(address.ReplaceAllString(a.Status.Outage, ""), ` ""`); cause != "" && a.Status.Out == "breaker_open" {
+	if cause := sink.Cause(a.Status.Outage); cause != "" && a.Status.Out == "breaker_open" {
 		words += " (" + cause + ")"
 	}
 	switch until := a.Status.Until.UTC().Format(time.TimeOnly); {

@@ -32,6 +32,17 @@ func (u *Upstream) BelowLowWatermark() bool {
 // and the breaker is not open.
 func (u *Upstream) Healthy() bool { return u.probed.Load() && u.breaker.State() != breaker.Open }
 
+// HalfOpen reports whether the analyzer failed and is tried with a few packets.
+func (u *Upstream) HalfOpen() bool { return u.breaker.State() == breaker.HalfOpen }
+
+// Cause returns why the breaker opened last; it is empty while the breaker is closed.
+func (u *Upstream) Cause() string {
+	if cause := u.outage.Load(); cause != nil {
+		return *cause
+	}
+	return ""
+}
+
 // accepting reports whether packets may be sent now.
 func (u *Upstream) accepting(now time.Time) bool {
 	return u.Healthy() && !u.pausing(now) && !u.evicted.Load()

@@ -109,7 +109,8 @@ func (p *prober) refuseLoop() {
 func (p *prober) send(ctx context.Context) {
 	u := p.upstream
 	p.lastStart = time.Now()
-	p.last = u.sink.Probe(ctx, p.lastStart.Add(u.config.Load().ProbeTimeout))
+	timeout := u.config.Load().ProbeTimeout
+	p.last = withTimeout(u.sink.Probe(ctx, p.lastStart.Add(timeout)), "response to a probe", timeout, "HEALTH_CHECK_TIMEOUT_SEC")
 	u.metrics.probed(p.last)
 }
 

@@ -410,3 +410,25 @@ func TestLoopsAreRefusedAtOnce(t *testing.T) {
 		}
 	})
 }
+
+// A timeout is described by the setting that ended the request.
+func TestTimeoutsNameTheirSetting(t *testing.T) {
+	late := reply{result: sink.Result{Outcome: sink.Failed, Reason: sink.Timeout, Detail: "read tcp 10.0.0.1:53154->10.0.0.2:9001: i/o timeout"}}
+	for want, analyzer := range map[string]func(*fakeSink){
+		"no response within 500ms, SENDER_TIMEOUT_MS":                func(s *fakeSink) { s.ingest = always(late) },
+		"no response to a probe within 2s, HEALTH_CHECK_TIMEOUT_SEC": func(s *fakeSink) { s.health = func() reply { return late } },
+	} {
+		bubble(t, func(t *testing.T) {
+			config := testConfig()
+			config.Timeout, config.ProbeTimeout = 500*time.Millisecond, 2*time.Second
+			s := newFakeSink(t, always(ok))
+			b := start(t, config, s)
+			s.set(analyzer)
+			b.Offer(b.packets.some(t, config.MaxFailures))
+			b.settler.until(t, "it is unhealthy", func() bool { return !b.Healthy() })
+			if b.Cause() != want || b.Status(time.Now()).Outage != want {
+				t.Errorf("%q, want %q", b.Cause(), want)
+			}
+		})
+	}
+}

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -104,7 +105,8 @@ func (s *sender) send(batch []Delivery, v attempt) sink.Result {
 		return sink.Result{Outcome: sink.Aborted, Unsent: true}
 	}
 	s.packets = AppendPackets(s.packets[:0], batch)
-	result := s.conn.Send(ctx, s.packets, start.Add(u.config.Load().Timeout))
+	timeout := u.config.Load().Timeout
+	result := withTimeout(s.conn.Send(ctx, s.packets, start.Add(timeout)), "response", timeout, "SENDER_TIMEOUT_MS")
 	clear(s.packets)
 	if result.ProbeSoon {
 		u.prober.reschedule()
@@ -116,6 +118,14 @@ func (s *sender) send(batch []Delivery, v attempt) sink.Result {
 		u.record(result, batch, v, start, time.Now())
 	}
 	return result
+}
+
+// withTimeout returns a result whose Detail says which timeout ended a request.
+func withTimeout(r sink.Result, what string, timeout time.Duration, setting string) sink.Result {
+	if r.Reason == sink.Timeout {
+		r.Detail = fmt.Sprintf("no %s within %v, %s", what, timeout, setting)
+	}
+	return r
 }
 
 // record reports the result of a request to metrics, limits and breaker.

@@ -43,10 +43,7 @@ func (u *Upstream) Status(now time.Time) Status {
 		Healthy: u.Healthy(), Health: u.Health(), Ramp: u.Ramp(now), Breaker: u.breaker.Status(now),
 		Probing: !u.probed.Load() && !u.unprobed.Load(), Evicted: u.evicted.Load(),
 		Pace: u.pace.now(), HighestPace: u.pace.highest(), FullPace: u.pace.full(), LatencyP99: u.metrics.latency.quantile(0.99),
-		Limit: u.limit.now(),
-	}
-	if outage := u.outage.Load(); outage != nil {
-		s.Outage = *outage
+		Limit: u.limit.now(), Outage: u.Cause(),
 	}
 	if left := u.pausedUntil.Load() - u.elapsed(now); left > 0 {
 		s.PausedUntil = now.Add(time.Duration(left))

@@ -192,6 +192,9 @@ func (j *Journal) Utilization() float64 {
 	return float64(j.usedLocked()+j.reserved) / float64(j.config.MaxBytes)
 }
 
+// Limit implements journal.Journal.
+func (j *Journal) Limit() string { return "JOURNAL_MAX_BYTES" }
+
 // usedLocked returns the bytes that count against Config.MaxBytes. The active segment
 // counts as empty if it is the only one and fully acknowledged, as the next commit can
 // begin a new one.

@@ -235,14 +235,26 @@ func (j *Journal) capacityLocked(footprint int64) error {
 }
 
 // Utilization returns the used fraction of the streams or of the memory, whichever is higher.
-func (j *Journal) Utilization() float64 {
+func (j *Journal) Utilization() float64 { return min(max(j.used()), 1) }
+
+// Limit implements journal.Journal. The memory is for what the streams have not acknowledged.
+func (j *Journal) Limit() string {
+	if memory, streams := j.used(); memory > streams {
+		return "half of MEMORY_LIMIT_BYTES"
+	}
+	return "JETSTREAM_MAX_BYTES"
+}
+
+// used returns the used fractions of the memory for packets on their way to the streams, and of the
+// streams.
+func (j *Journal) used() (memory, streams float64) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	used := float64(j.sendingBytes) / float64(j.memoryLimit/memoryShare)
+	memory = float64(j.sendingBytes) / float64(j.memoryLimit/memoryShare)
 	if bytes, limit := j.streamBytesLocked(); limit > 0 {
-		used = max(used, float64(bytes)/float64(limit))
+		streams = float64(bytes) / float64(limit)
 	}
-	return min(used, 1)
+	return memory, streams
 }
 
 // Fetch implements journal.Journal: it returns packets that were received. It returns no

@@ -191,10 +191,20 @@ func (j *Journal) Fits(bytes int) bool {
 }
 
 // Utilization returns the utilization of the queue or of the memory, whichever is higher.
-func (j *Journal) Utilization() float64 {
+func (j *Journal) Utilization() float64 { return max(j.used()) }
+
+// Limit implements journal.Journal.
+func (j *Journal) Limit() string {
+	if packets, bytes := j.used(); packets < bytes {
+		return "MEMORY_LIMIT_BYTES"
+	}
+	return "INGEST_BUFFER_SIZE"
+}
+
+// used returns the utilization of the queue and of the memory.
+func (j *Journal) used() (packets, bytes float64) {
 	config := j.config.Load()
-	return max(float64(j.queuedPackets.Load())/float64(config.QueuePackets),
-		float64(j.heldBytes.Load())/float64(config.LimitBytes))
+	return float64(j.queuedPackets.Load()) / float64(config.QueuePackets), float64(j.heldBytes.Load()) / float64(config.LimitBytes)
 }
 
 // Fetch returns the oldest packets. It returns no error.

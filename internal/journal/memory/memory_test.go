@@ -67,6 +67,19 @@ func TestMemoryIsBoundedUntilAcknowledged(t *testing.T) {
 	}
 }
 
+// The limit that the journal is nearest to is named.
+func TestLimitIsNamed(t *testing.T) {
+	j := New(Config{QueuePackets: 10, LimitBytes: 4 * packet.FootprintOf(100_000)})
+	_, _ = j.Append(packets(1, 1, 1))
+	if used := j.Utilization(); j.Limit() != "INGEST_BUFFER_SIZE" || used != 0.3 {
+		t.Errorf("small packets: %v of %s", used, j.Limit())
+	}
+	_, _ = j.Append(packets(100_000, 200_000))
+	if used := j.Utilization(); j.Limit() != "MEMORY_LIMIT_BYTES" || used <= 0.3 {
+		t.Errorf("large packets: %v of %s", used, j.Limit())
+	}
+}
+
 // Append stops at the first packet over the limit, which preserves the order.
 func TestAppendStopsAtTheFirstOverTheLimit(t *testing.T) {
 	j := New(Config{QueuePackets: 100, LimitBytes: packet.FootprintOf(1) + packet.FootprintOf(1000)})

@@ -49,6 +49,7 @@ func (p *Protocol) authenticate(r *server.Request, to *http1.Response) (principa
 	if principal = p.auth.principal(r.Session, r.Head.Authorization, r.Certificate); principal != nil {
 		return principal, true
 	}
+	p.intake.RecordUnauthorized(r.Client, r.Started)
 	if wait, ok := p.auth.failures.Add(r.Client, r.Started); !ok {
 		p.refuse(to, problem.Problem{
 			Code: problem.TooManyFailures, RetryAfter: int(math.Ceil(wait.Seconds())),

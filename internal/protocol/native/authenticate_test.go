@@ -1,6 +1,7 @@
 package native
 
 import (
+	"bytes"
 	"fmt"
 	"net/http"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/logstreamer/logstreamer/internal/credential"
 	"github.com/logstreamer/logstreamer/internal/dedupe"
+	"github.com/logstreamer/logstreamer/internal/intake"
 	"github.com/logstreamer/logstreamer/internal/problem"
 )
 
@@ -73,7 +75,10 @@ func TestTokenStreams(t *testing.T) {
 }
 
 func TestUnauthorized(t *testing.T) {
-	for _, w := range serveBothWays(t, guarded(t, lineA)) {
+	var log bytes.Buffer
+	o := guarded(t, lineA)
+	o.change = func(d *intake.Dependencies) { d.Logger = debugLogger(&log) }
+	for _, w := range serveBothWays(t, o) {
 		const often, each = 5, 12 * time.Second // that many at once, and then one in that time
 		began, failures := time.Now(), 0
 		a, _ := w.send(t, w.form(aPacket("p", 0)))
@@ -96,6 +101,10 @@ func TestUnauthorized(t *testing.T) {
 			t.Errorf("%s: %d", w.name, a.StatusCode)
 		}
 		w.wantCounted(map[problem.Code]int{problem.Unauthorized: failures, problem.TooManyFailures: 1})
+		if !strings.Contains(log.String(), "requests without a valid token are refused") || !strings.Contains(log.String(), "address=127.0.0.1") {
+			t.Errorf("%s: the address is not logged: %s", w.name, log.String())
+		}
+		log.Reset()
 	}
 }
 

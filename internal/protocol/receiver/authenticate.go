@@ -53,9 +53,11 @@ func (r *Receiver) NeedsToken() bool { return r.service.deps.Tokens != nil }
 // not be called unless NeedsToken.
 func (r *Receiver) Principals() *credential.Set { return r.service.deps.Tokens() }
 
-// Unauthorized counts a failed attempt to authenticate, and returns the refusal.
+// Unauthorized counts and logs a failed attempt to authenticate, and returns the refusal.
 func (r *Receiver) Unauthorized(from Sender) *problem.Problem {
-	if wait, ok := r.service.failures.Add(from.Client, time.Now()); !ok {
+	now := time.Now()
+	r.service.deps.Intake.RecordUnauthorized(from.Client, now)
+	if wait, ok := r.service.failures.Add(from.Client, now); !ok {
 		return r.Refuse(problem.Problem{
 			Code: problem.TooManyFailures, RetryAfter: int(math.Ceil(wait.Seconds())),
 			Detail: "this address has sent too many requests without a valid token",

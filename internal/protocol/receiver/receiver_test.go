@@ -38,6 +38,8 @@ type fixture struct {
 	journal *memory.Journal
 	metrics *Metrics
 	log     bytes.Buffer
+
+	intakeLog bytes.Buffer
 }
 
 // newFixture returns a receiver with tokens that may send as web-*.
@@ -51,7 +53,7 @@ func newFixture(t *testing.T, tokens bool) *fixture {
 	f := &fixture{T: t, journal: memory.New(memory.Config{QueuePackets: 3, LimitBytes: 1 << 20})}
 	in := intake.New(intake.Config{MemoryBytes: 1 << 20, Ack: intake.AckQueued, Mode: intake.ModeOpen}, intake.Dependencies{
 		Journal: f.journal, Pool: new(packet.Pool), Accepting: func() bool { return true }, InputDuplicates: window,
-		RetryAfter: func(intake.Reason) time.Duration { return time.Second }, Logger: logger,
+		RetryAfter: func(intake.Reason) time.Duration { return time.Second }, Logger: slog.New(slog.NewTextHandler(&f.intakeLog, nil)),
 		ProtocolReasons: func() (reasons []string) {
 			for _, code := range problem.Refusals() {
 				reasons = append(reasons, string(code))
@@ -121,6 +123,9 @@ func TestTokens(t *testing.T) {
 	for range 10 {
 		_, why := f.Authenticate(f.request(""))
 		if codeOf(why) == problem.TooManyFailures {
+			if log := f.intakeLog.String(); !strings.Contains(log, "without a valid token") || !strings.Contains(log, "address=192.0.2.1") {
+				t.Errorf("the address is not logged: %s", log)
+			}
 			return
 		}
 	}
