@@ -97,7 +97,7 @@ func (d *Distributor) condition(r *refusals, now time.Time) condition {
 	case m.ready == 0:
 		none = "no analyzer is ready: all are in state drain or maint"
 	case len(m.unhealthy) > 0:
-		none += " (" + summarize(m.unhealthy) + ")"
+		none += " (" + cmp.Or(commonCause(m.unhealthy), summarize(m.unhealthy)) + ")"
 	}
 	noneEligible := len(m.unhealthy) == m.ready
 	switch {
@@ -180,12 +180,21 @@ func (o lacking) String() string {
 	return o.id + " (" + o.cause + ")"
 }
 
+// commonCause returns the cause that all analyzers have in common, or "".
+func commonCause(outages []lacking) string {
+	cause := outages[0].cause
+	if slices.ContainsFunc(outages, func(o lacking) bool { return o.cause != cause }) {
+		return ""
+	}
+	return cause
+}
+
 // summarize joins the first analyzers, with a common cause once, and appends the number of the others.
 func summarize(outages []lacking) string {
 	const limit = 5
 	shown := outages[:min(limit, len(outages))]
-	cause := shown[0].cause
-	common := len(shown) > 1 && cause != "" && !slices.ContainsFunc(outages, func(o lacking) bool { return o.cause != cause })
+	cause := commonCause(outages)
+	common := len(shown) > 1 && cause != ""
 	var names []string
 	for _, o := range shown {
 		if common {

@@ -113,7 +113,7 @@ var situations = []situation{
 	{name: "no analyzer answers", router: "no analyzer", settings: []string{"JOURNAL=disk"}, load: func(w *harness, _ *started) {
 		usual(w)
 		w.behave(analyzertest.Behaviour{Refuse: true}, 0, 1, 2)
-	}, verdict: `^No analyzer is healthy: packets are stored until one is\. What to do`, answers: [4]string{nothing, `^a1, a2, a3 their breakers are open`, `^(batch-7|web-1) `, `^Not yet: it grows [\d,]+ messages, the oldest \d\d s old, [\d,]+ more a second on average; the journal is full in about \d+ h`}},
+	}, verdict: `^No analyzer is healthy \(connection refused\): packets are stored until one is\. What to do`, answers: [4]string{nothing, `^a1, a2, a3 their breakers are open`, `^(batch-7|web-1) `, `^Not yet: it grows [\d,]+ messages, the oldest \d\d s old, [\d,]+ more a second on average; the journal is full in about \d+ h`}},
 	{name: "the disk is full", full: true, picture: "disk-full", settings: []string{"JOURNAL=disk", "JOURNAL_MAX_BYTES=8388608", "MAX_BODY_BYTES=65536"}, load: func(w *harness, _ *started) { usual(w) },
 		verdict: `^[\d.,]+ packets/s are refused: the journal cannot be written: only [\d,]+ bytes are free at .*\. Emitters that try again lose nothing\. What to do about JournalUnwritable$`,
 		answers: [4]string{nothing, nobody, `^(Not known packets are refused before it is read whose they are|(batch-7|web-1) [\d,]+ packets? refused lately: journal unwritable)$`, noRest}},
