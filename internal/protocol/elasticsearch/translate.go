@@ -151,7 +151,7 @@ func (t *translator) setOwn(index []byte) {
 func (t *translator) beginMessage() (nano int64) {
 	nano, from := t.document.Time(timeFields...)
 	t.document.Use(from)
-	t.untimed = t.untimed || nano == 0
+	t.untimed = t.untimed || record.IsUntimed(nano)
 	if t.message.BeginAt(nano, t.arrival) {
 		t.skewed++
 	}

@@ -163,13 +163,14 @@ func TestRepeatedRequest(t *testing.T) {
 	p := New(s.Receiver)
 	timed := `{"streams":[{"stream":{},"values":[["1700000000000000000","m"]]}]}`
 	untimed := `{"streams":[{"stream":{},"values":[["1700000000000000000","m"],["0","m"]]}]}`
-	for _, body := range []string{timed, timed, untimed, untimed} {
+	early := `{"streams":[{"stream":{},"values":[["999999","m"]]}]}` // 0.999999 ms after 1970
+	for _, body := range []string{timed, timed, untimed, untimed, early, early} {
 		if response, _ := s.Do(p, push, body, jsonType); response.Status != http.StatusNoContent {
 			t.Fatalf("%d %s", response.Status, response.Body)
 		}
 	}
 	ids := s.PacketIDs()
-	if len(ids) != 3 || !strings.HasPrefix(ids[0], "loki-") || ids[1] == ids[2] {
+	if len(ids) != 5 || !strings.HasPrefix(ids[0], "loki-") || ids[1] == ids[2] || ids[3] == ids[4] {
 		t.Errorf("the packets are %q", ids)
 	}
 }

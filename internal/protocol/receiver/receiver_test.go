@@ -332,7 +332,7 @@ func TestRejectedRecords(t *testing.T) {
 		q := f.NewRequest(t.Context(), Sender{Client: netip.MustParseAddr("192.0.2.1")}, body)
 		var m record.Message
 		for range good {
-			q.Begin(&m, 1)
+			q.Begin(&m, 1e18)
 			if err := q.Add(q.Packets.Group([]byte("web-1")), &m); err != nil {
 				t.Fatal(err)
 			}

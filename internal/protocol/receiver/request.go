@@ -45,7 +45,7 @@ func (r *Receiver) NewRequest(ctx context.Context, from Sender, body *packet.Pac
 
 // Begin starts the message of a record; see record.Message.BeginAt.
 func (q *Request) Begin(m *record.Message, nano int64) {
-	q.Untimed = q.Untimed || nano <= 0
+	q.Untimed = q.Untimed || record.IsUntimed(nano)
 	if m.BeginAt(nano, q.Arrival) {
 		q.Skewed++
 	}

@@ -6,12 +6,16 @@ import (
 	"time"
 )
 
-// BeginAt starts a message with a timestamp in nanoseconds since 1970, or 0 for a record without
-// one, which gets the time of its arrival. It reports whether the timestamp is more than a day in
-// the future or a week in the past.
+const perMilli = int64(time.Millisecond)
+
+// IsUntimed reports whether a record with a timestamp in nanoseconds since 1970, or 0 without one,
+// gets the time of its arrival: a timestamp of a message is a positive number of milliseconds.
+func IsUntimed(nano int64) bool { return nano < perMilli }
+
+// BeginAt starts a message with a timestamp in nanoseconds since 1970, or the time of its arrival; see
+// IsUntimed. It reports whether the timestamp is more than a day in the future or a week in the past.
 func (m *Message) BeginAt(nano int64, arrival time.Time) (skewed bool) {
-	const perMilli = int64(time.Millisecond)
-	if nano < perMilli {
+	if IsUntimed(nano) {
 		m.Begin(arrival.UnixMilli())
 		m.SetString("time_unix_nano", strconv.FormatInt(max(nano, 0), 10))
 		return nano > 0
