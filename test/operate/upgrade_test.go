@@ -74,7 +74,7 @@ func TestStopDuringAnUpgrade(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unfinished.Close()
-	if _, err := io.WriteString(unfinished, "POST /v1/reload HTTP/1.1\r\n"); err != nil {
+	if _, err := io.WriteString(unfinished, "PATCH /v1/analyzers/analyzer-1 HTTP/1.1\r\nHost: "+d.admin+"\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"); err != nil {
 		t.Fatal(err)
 	}
 	answer, err := http.Post("http://"+d.admin+"/v1/upgrade", "application/json", nil)

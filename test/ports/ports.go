@@ -17,58 +17,65 @@ const (
 	blocks    = 40
 )
 
-// own is the block of this process. No other process that uses this package gets a port of it, even
+// own are the blocks of this process. No other process that uses this package gets a port of them, even
 // while no process listens on the port.
-var own block
+var own reserved
 
-// block is a range of ports that belongs to one process for its lifetime: the process listens on
-// the first port.
-type block struct {
-	mu    sync.Mutex // guards the rest
-	lock  net.Listener
-	start int
-	next  int // offset of the port that is tried next
+// reserved are blocks of ports that belong to one process for its lifetime: the process listens on
+// the first port of each.
+type reserved struct {
+	mu        sync.Mutex // guards the rest
+	blocks    []net.Listener
+	next, end int // the ports of a block that are handed out next
+	reused    int // blocks that have been handed out again
 }
 
 // Free returns different ports on which no process listens, on any address. It may be called
-// concurrently, also by several processes: no process gets a port of another one, and this process
-// gets a port again only after all other ports of its block.
+// concurrently, also by several processes: no process gets a port of another one. A process may be
+// down for a while without giving up its ports, so that this process gets a port again only after
+// those of all blocks that it can have.
 func Free(wanted int) ([]int, error) { return own.free(wanted) }
 
-func (b *block) free(wanted int) ([]int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if err := b.reserve(); err != nil {
-		return nil, err
-	}
+func (r *reserved) free(wanted int) ([]int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	var free []int
-	for range blockSize - 1 {
+	for range blocks * blockSize {
 		if len(free) == wanted {
 			return free, nil
 		}
-		port := b.start + 1 + b.next
-		b.next = (b.next + 1) % (blockSize - 1)
+		if r.next == r.end {
+			if err := r.turn(); err != nil {
+				return nil, err
+			}
+		}
+		port := r.next
+		r.next++
 		if listener, err := listen(port); err == nil {
 			defer listener.Close() //nolint:errcheck // nothing was written
 			free = append(free, port)
 		}
 	}
-	return nil, errors.New("there are not enough free ports from " + strconv.Itoa(b.start) + " on")
+	return nil, errors.New("there are not enough free ports from 20000 to 31999")
 }
 
-// reserve takes a block, unless the process has one.
-func (b *block) reserve() error {
-	if b.lock != nil {
-		return nil
-	}
+// turn takes another block, or, when other processes have all others, the oldest one again.
+func (r *reserved) turn() error {
 	for _, number := range rand.Perm(blocks) {
 		start := first + number*blockSize
 		if lock, err := listen(start); err == nil {
-			b.lock, b.start = lock, start
+			r.blocks = append(r.blocks, lock)
+			r.next, r.end = start+1, start+blockSize
 			return nil
 		}
 	}
-	return errors.New("all ports from 20000 to 31999 belong to other processes")
+	if len(r.blocks) == 0 {
+		return errors.New("all ports from 20000 to 31999 belong to other processes")
+	}
+	start := r.blocks[r.reused%len(r.blocks)].Addr().(*net.TCPAddr).Port
+	r.reused++
+	r.next, r.end = start+1, start+blockSize
+	return nil
 }
 
 func listen(port int) (net.Listener, error) {

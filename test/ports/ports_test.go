@@ -1,6 +1,9 @@
 package ports
 
-import "testing"
+import (
+	"net"
+	"testing"
+)
 
 func TestFree(t *testing.T) {
 	t.Parallel()
@@ -25,8 +28,8 @@ func TestFree(t *testing.T) {
 // A port on which a process listens is left out.
 func TestPortInUse(t *testing.T) {
 	t.Parallel()
-	b := newBlock(t)
-	taken, err := listen(b.start + 2)
+	b := newProcess(t)
+	taken, err := listen(b.next + 1)
 	if err != nil {
 		t.Skipf("somebody else has the port: %v", err)
 	}
@@ -36,7 +39,7 @@ func TestPortInUse(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, port := range free {
-		if port == b.start+2 {
+		if port == taken.Addr().(*net.TCPAddr).Port {
 			t.Errorf("port %d was handed out while it was taken", port)
 		}
 	}
@@ -48,7 +51,7 @@ func TestBlocksOfProcesses(t *testing.T) {
 	t.Parallel()
 	seen := map[int]bool{}
 	for range 3 {
-		free, err := newBlock(t).free(blockSize / 2)
+		free, err := newProcess(t).free(blockSize / 2)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -61,26 +64,36 @@ func TestBlocksOfProcesses(t *testing.T) {
 	}
 }
 
-// A process gets a port again after all other ports of its block, and never more ports than the
-// block has.
-func TestPortsAreReused(t *testing.T) {
+// A process that needs more ports than a block has gets further ones, not the same again.
+func TestFurtherBlocks(t *testing.T) {
 	t.Parallel()
-	b := newBlock(t)
-	if _, err := b.free(blockSize); err == nil {
-		t.Error("a block has more ports than it can have")
-	}
-	if _, err := b.free(blockSize / 2); err != nil {
-		t.Errorf("ports that were free are not free again: %v", err)
+	r := newProcess(t)
+	seen := map[int]bool{}
+	for range 3 {
+		free, err := r.free(blockSize)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, port := range free {
+			if seen[port] {
+				t.Fatalf("port %d was handed out before", port)
+			}
+			seen[port] = true
+		}
 	}
 }
 
-// newBlock returns the block that another process would get.
-func newBlock(t *testing.T) *block {
+// newProcess returns the ports that another process would get.
+func newProcess(t *testing.T) *reserved {
 	t.Helper()
-	b := new(block)
-	if err := b.reserve(); err != nil {
+	r := new(reserved)
+	if err := r.turn(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = b.lock.Close() }) // nothing was written
-	return b
+	t.Cleanup(func() {
+		for _, lock := range r.blocks {
+			_ = lock.Close() // nothing was written
+		}
+	})
+	return r
 }
