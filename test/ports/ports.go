@@ -45,7 +45,7 @@ func (r *reserved) free(wanted int) ([]int, error) {
 			return free, nil
 		}
 		if r.next == r.end {
-			if err := r.turn(); err != nil {
+			if err := r.nextBlock(); err != nil {
 				return nil, err
 			}
 		}
@@ -59,8 +59,8 @@ func (r *reserved) free(wanted int) ([]int, error) {
 	return nil, errors.New("there are not enough free ports from 20000 to 31999")
 }
 
-// turn takes another block, or, when other processes have all others, the oldest one again.
-func (r *reserved) turn() error {
+// nextBlock takes another block, or, when other processes have all others, the oldest one again.
+func (r *reserved) nextBlock() error {
 	for _, number := range rand.Perm(blocks) {
 		start := first + number*blockSize
 		if lock, err := listen(start); err == nil {

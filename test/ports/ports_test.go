@@ -87,7 +87,7 @@ func TestFurtherBlocks(t *testing.T) {
 func newProcess(t *testing.T) *reserved {
 	t.Helper()
 	r := new(reserved)
-	if err := r.turn(); err != nil {
+	if err := r.nextBlock(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
