@@ -91,6 +91,7 @@ type analyzerConn struct {
 	analyzers *analyzers
 	socket    socket
 	partial   []byte // the received part of an incomplete request
+	threshold int    // SO_RCVLOWAT, or 0 for the default of one byte
 }
 
 func (v *analyzerConn) ready(events uint32) {
@@ -128,6 +129,7 @@ func (v *analyzerConn) take(b []byte) error {
 			return err
 		}
 		if !ok {
+			v.expect(m.size - len(b))
 			break
 		}
 		if err := v.answer(m); err != nil {
@@ -137,6 +139,19 @@ func (v *analyzerConn) take(b []byte) error {
 	}
 	v.buffer(b)
 	return nil
+}
+
+// expect has the connection ready once the missing bytes of a request are received, as a switch
+// to the analyzers for each part of a long request costs as much as they do. n is at most 0 when it
+// is unknown.
+func (v *analyzerConn) expect(n int) {
+	const enough = 16 << 10
+	if n < enough {
+		n = 0
+	}
+	if n != v.threshold && unix.SetsockoptInt(v.socket.fd, unix.SOL_SOCKET, unix.SO_RCVLOWAT, n) == nil {
+		v.threshold = n
+	}
 }
 
 // takeLines handles the complete lines of a stream of syslog, whose first byte no request has,

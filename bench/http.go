@@ -24,7 +24,8 @@ var (
 )
 
 // parseMessage parses the message at the start of b; ok is false while the
-// message is incomplete. The parts alias b, but a body in chunks.
+// message is incomplete, of which only the size is returned, or 0 while it is
+// unknown. The parts alias b, but a body in chunks.
 func parseMessage(b []byte) (m message, ok bool, err error) {
 	end := bytes.Index(b, headEnd)
 	if end < 0 {
@@ -58,7 +59,7 @@ func parseMessage(b []byte) (m message, ok bool, err error) {
 	}
 	m.size = end + len(headEnd) + length
 	if len(b) < m.size {
-		return message{}, false, nil
+		return message{size: m.size}, false, nil
 	}
 	m.body = b[end+len(headEnd) : m.size]
 	return m, true, nil
