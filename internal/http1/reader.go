@@ -140,7 +140,7 @@ func (r *Reader) line(first byteClass) ([]byte, error) {
 		}
 		switch {
 		case len(text) > 0 && text[0] != '\r' && classes[text[0]]&first == 0:
-			return nil, malformed("a line between chunks begins with %q, neither a chunk's size nor a field's name", text[:1])
+			return nil, malformed("a line between chunks must begin with the size of one, or with a field's name behind the last one, not with %q", text[:1])
 		case len(text) == len(r.buffer):
 			return nil, malformed("a line between chunks is larger than %d bytes", len(r.buffer))
 		}
