@@ -75,15 +75,11 @@ func (r *Reader) read(dst []byte) (int, error) {
 // nextChunk reads the end of a chunk and the size of the next.
 func (b *Body) nextChunk() error {
 	if b.within {
-		end, err := b.reader.line()
-		if err != nil {
+		if err := b.reader.skipLineEnd(); err != nil {
 			return err
 		}
-		if len(end) > 0 {
-			return malformed("a chunk is longer than its announced size")
-		}
 	}
-	line, err := b.reader.line()
+	line, err := b.reader.line(hexByte)
 	if err != nil {
 		return err
 	}
@@ -112,7 +108,7 @@ const (
 // skipTrailer reads the fields behind the last chunk, which mean nothing here.
 func (r *Reader) skipTrailer() error {
 	for size := 0; ; {
-		line, err := r.line()
+		line, err := r.line(tokenByte)
 		if err != nil || len(line) == 0 {
 			return err
 		}

@@ -350,6 +350,8 @@ func ParseLength(value []byte) (length int64, err error) {
 	return length, nil
 }
 
+// coding refuses all codings but chunked with 400. RFC 9112 section 6.1 suggests 501 for those that are
+// before chunked, which some clients would take for a failure and send again.
 func (p *parser) coding(value []byte) error {
 	if !p.once(seenCoding) || !Is(value, "chunked") {
 		return malformed("Transfer-Encoding must be chunked, once, and nothing else")

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"strings"
 )
 
 // Reader reads requests from a connection, one after the other: Await, ReadHead, then
@@ -108,8 +109,26 @@ func (r *Reader) Body() *Body { return &r.body }
 // body, are here already.
 func (r *Reader) Received() int { return r.end - r.begin }
 
-// line returns the next line without its end.
-func (r *Reader) line() ([]byte, error) {
+// skipLineEnd reads the end of a chunk.
+func (r *Reader) skipLineEnd() error {
+	const lineEnd = "\r\n"
+	for {
+		switch text := string(r.buffer[r.begin:min(r.begin+len(lineEnd), r.end)]); {
+		case text == lineEnd:
+			r.begin += len(lineEnd)
+			return nil
+		case !strings.HasPrefix(lineEnd, text):
+			return malformed("a chunk is longer than its announced size")
+		}
+		if err := r.more(); err != nil {
+			return err
+		}
+	}
+}
+
+// line returns the next line without its end. One that is not empty begins with a byte of a class: what is no
+// chunk may have no line end, and its client may wait for the response.
+func (r *Reader) line(first byteClass) ([]byte, error) {
 	for {
 		text := r.buffer[r.begin:r.end]
 		if end := bytes.IndexByte(text, '\n'); end >= 0 {
@@ -119,7 +138,10 @@ func (r *Reader) line() ([]byte, error) {
 			r.begin += end + 1
 			return text[:end-1], nil
 		}
-		if len(text) == len(r.buffer) {
+		switch {
+		case len(text) > 0 && text[0] != '\r' && classes[text[0]]&first == 0:
+			return nil, malformed("a line between chunks must begin with the size of one, or with a field's name behind the last one, not with %q", text[:1])
+		case len(text) == len(r.buffer):
 			return nil, malformed("a line between chunks is larger than %d bytes", len(r.buffer))
 		}
 		if err := r.more(); err != nil {

@@ -105,6 +105,22 @@ func TestChunkFaults(t *testing.T) {
 	}
 }
 
+// What cannot be chunks is a fault before a line end or the end of the stream arrives.
+func TestChunkFaultsOnOpenStreams(t *testing.T) {
+	open := errors.New("nothing more has arrived")
+	for body, fault := range map[string]bool{
+		"{": true, " 3": true, "3\r\nabcd": true, "3\r\nabc\rd": true, "3\r\nabc\n": true, "3\r\nabc\r\n{": true, "3\r\nabc\r\nx": true, "0\r\n:": true,
+		"": false, "3": false, "3\r": false, "3\r\nab": false, "3\r\nabc": false, "3\r\nabc\r": false, "3\r\nabc\r\n": false, "0\r\n": false, "0\r\n\r": false, "0\r\nX": false,
+	} {
+		for _, source := range []io.Reader{strings.NewReader(chunkedHead + body), iotest.OneByteReader(strings.NewReader(chunkedHead + body))} {
+			_, err := readAll(io.MultiReader(source, iotest.ErrReader(open)), nil)
+			if got := err != open; got != fault {
+				t.Errorf("%q: %v", body, err)
+			}
+		}
+	}
+}
+
 // Lines between chunks are bounded over a whole body, those of ordinary chunks are free.
 func TestChunkOverhead(t *testing.T) {
 	for lines, want := range map[int]bool{4: true, 10: false} {

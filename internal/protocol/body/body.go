@@ -41,7 +41,7 @@ type Reader struct {
 
 const (
 	firstBuffer = 64 << 10 // bytes that a decoded body gets at first
-	zstdWindow  = 8 << 20  // bytes, what RFC 8878 asks decoders to support
+	zstdWindow  = 8 << 20  // bytes, the largest that RFC 9659 allows
 )
 
 // NewReader returns a Reader of bodies with these codings, of up to maxBytes, decoded.
