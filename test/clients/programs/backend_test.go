@@ -27,14 +27,14 @@ type backendMessage struct {
 	Metadata  map[string]string `json:"metadata"`
 }
 
-// backendMessages returns messages, each with its number in its metadata. Every other packet is of
-// messages with one time; in the others these are in order.
+// backendMessages returns messages, each with its number in its metadata, in the order of their times.
+// Most messages of every other packet have one time.
 func backendMessages(begin time.Time) []backendMessage {
 	all := make([]backendMessage, messages)
 	for n := range all {
-		at := begin
-		if n/perPacket%2 == 0 {
-			at = begin.Add(time.Duration(n) * time.Millisecond)
+		at := begin.Add(time.Duration(n) * time.Millisecond)
+		if n/perPacket%2 == 1 && n%perPacket < perPacket-3 {
+			at = begin.Add(time.Duration(n/perPacket*perPacket) * time.Millisecond)
 		}
 		all[n] = backendMessage{
 			Timestamp: at.UnixMilli(), Level: []string{"INFO", "ERROR", "odd"}[n%3], Text: fmt.Sprintf("m-%d \"é\"\n\t日本 \x01\\", n),
