@@ -182,6 +182,16 @@ func TestLabels(t *testing.T) {
 	}
 }
 
+// A service that is too long for a label stays in the metadata.
+func TestLongService(t *testing.T) {
+	long := strings.Repeat("s", maxLabelBytes+1)
+	const body = `{"emitter_id":"e","packet_id":"p","messages":[{"timestamp":1,"level":"warn","message":"m","metadata":{"service.name":"LONG"}}]}`
+	got := sent(t, "", strings.Replace(body, "LONG", long, 1))[0]
+	if got.labels != `{level="warn"}` || got.meta("service.name") != long {
+		t.Errorf("%s %q", got.labels, got.metadata)
+	}
+}
+
 // Entries of one stream stay in order, and equal lines with equal times are distinguished.
 func TestOrder(t *testing.T) {
 	var body strings.Builder

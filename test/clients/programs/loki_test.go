@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -74,7 +75,7 @@ type entry struct {
 func (l *loki) entries() (all []entry) {
 	l.Helper()
 	query := url.Values{
-		"query": {`{service_name="shop"}`}, "limit": {"5000"}, "start": {fmt.Sprint(time.Now().AddDate(0, 0, -8).UnixNano())}, "end": {fmt.Sprint(time.Now().Add(time.Hour).UnixNano())},
+		"query": {`{packet=~".+"}`}, "limit": {"5000"}, "start": {fmt.Sprint(time.Now().AddDate(0, 0, -8).UnixNano())}, "end": {fmt.Sprint(time.Now().Add(time.Hour).UnixNano())},
 	}
 	response, err := http.Get("http://" + l.address + "/loki/api/v1/query_range?" + query.Encode())
 	if err != nil {
@@ -164,6 +165,58 @@ func TestLoki(t *testing.T) {
 			if letters := deadLetters(d); len(letters) > 0 {
 				t.Error(letters)
 			}
+		})
+	}
+}
+
+// What Loki never accepts becomes a dead letter, unless its time may be moved, and all around it is
+// stored. Loki 1.6 also refuses what comes again after another packet of its request was refused, though
+// it has stored it.
+func TestLokiRejects(t *testing.T) {
+	now := time.Now().Truncate(time.Second)
+	week, hour := now.AddDate(0, 0, -8).UnixMilli(), now.Add(time.Hour).UnixMilli()
+	for options, want := range map[string]map[string]string{
+		"&clamp=off": {"old": "timestamp too old", "future": "too (new|far)|future", "long": "Max entry size"},
+		"&clamp=now": {"long": "Max entry size"},
+	} {
+		t.Run(options, func(t *testing.T) {
+			t.Parallel()
+			l := newLoki(t, "max_line_size: 1KB")
+			l.run()
+			all := backendMessages(now.Add(-time.Hour))
+			d := l.distributor(options)
+			sendPackets(d, all[:messages/2])
+			for id, special := range map[string]backendMessage{
+				"old":     {Timestamp: week, Text: "old"},
+				"future":  {Timestamp: hour, Text: "future"},
+				"long":    {Timestamp: now.UnixMilli(), Text: strings.Repeat("x", 2000)},
+				"service": {Timestamp: now.UnixMilli(), Text: "of a service with a long name", Metadata: map[string]string{"service.name": strings.Repeat("s", 3000)}},
+			} {
+				good := backendMessage{Timestamp: now.UnixMilli(), Level: "INFO", Text: "beside " + id, Metadata: map[string]string{"packet": id}}
+				special.Level = "WARN" // a stream of its own
+				if special.Metadata == nil {
+					special.Metadata = make(map[string]string)
+				}
+				special.Metadata["packet"] = id
+				sendPacket(d, id, []backendMessage{good, special})
+			}
+			sendPackets(d, all[messages/2:])
+			d.Await("all messages are stored", func() bool { return len(l.entries()) == messages+8-len(want) })
+			d.Await("the others are dead letters", func() bool { return int(d.Counter("distributor_dead_lettered_packets_total", "")) >= len(want) })
+			d.Stop()
+			l.check(all)
+			letters := deadLetters(d)
+			for id, why := range want {
+				if !regexp.MustCompile(why).MatchString(letters[id]) {
+					t.Errorf("%s: %q in %v", id, letters[id], letters)
+				}
+			}
+			for id, why := range letters {
+				if want[id] == "" && !strings.Contains(why, "out of order") {
+					t.Errorf("%s: %s", id, why)
+				}
+			}
+			t.Logf("%d dead letters, %d of packets that were stored", len(letters), len(letters)-len(want))
 		})
 	}
 }
