@@ -82,7 +82,7 @@ func (c *codec) Result(r *httpsink.Response, _ []*packet.Packet) sink.Result {
 		return r.Throttled()
 	case timeoutExceeded, socketTimeout:
 		return r.Failed()
-	case unknownTable, unknownDatabase, noSuchColumn, illegalColumn, unknownIdentifier, syntaxError, unknownSetting, readOnly, unknownUser,
+	case unknownTable, unknownDatabase, noSuchColumn, illegalColumn, unknownIdentifier, syntaxError, readOnly, unknownUser,
 		wrongPassword, requiredPassword, databaseAccessDenied, settingConstraintViolation, accessDenied, authenticationFailed:
 		return r.Misconfigured()
 	case cannotParseText, cannotParseQuotedString, cannotParseInput, cannotReadAllData, cannotParseDateTime, cannotParseNumber, incorrectData,
@@ -118,7 +118,6 @@ const (
 	syntaxError                = 62
 	cannotParseNumber          = 72
 	unknownDatabase            = 81
-	unknownSetting             = 115
 	incorrectData              = 117
 	timeoutExceeded            = 159
 	readOnly                   = 164

@@ -149,7 +149,7 @@ func TestResponses(t *testing.T) {
 		code("400", "26"): rejected, code("400", "27"): rejected, code("400", "117"): rejected,
 		code("500", "117"): rejected, // whatever the status
 		code("500", "407"): rejected, code("500", "469"): rejected, code("500", "691"): rejected,
-		code("500", "16"): misconfigured, code("400", "44"): misconfigured, code("400", "115"): misconfigured, code("500", "452"): misconfigured,
+		code("500", "16"): misconfigured, code("400", "44"): misconfigured, code("500", "452"): misconfigured,
 		code("200", "241"): throttled, code("200", "999"): failed,
 		code("500", "999"): failed, code("400", "999"): {Outcome: sink.Rejected, Reason: sink.Malformed},
 		"401 ": misconfigured, "502 ": failed, "413 ": {Outcome: sink.Rejected, Reason: sink.TooLarge},
