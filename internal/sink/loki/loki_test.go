@@ -283,6 +283,7 @@ func TestResponses(t *testing.T) {
 	misconfigured := httpsinktest.Expected{Outcome: sink.Failed, Reason: sink.Misconfigured}
 	httpsinktest.Responses(t, base, Backend, map[string]httpsinktest.Expected{
 		"204 ":                       {Outcome: sink.Delivered},
+		"260 ingestion blocked":      misconfigured,
 		"400 entry too far behind":   {Outcome: sink.Rejected, Reason: sink.Malformed},
 		"401 no org id":              misconfigured,
 		"404 ":                       misconfigured,
