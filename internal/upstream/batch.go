@@ -88,7 +88,7 @@ func (b *batchSize) adapt(n int, took, timeout time.Duration) {
 	}
 }
 
-// shrink reduces the size after a batch of n packets timed out or was too large.
+// shrink reduces the size after a batch of n packets timed out, was too large, or was throttled again.
 func (b *batchSize) shrink(n int) {
 	if n > 1 {
 		b.packets.Store(max(1, int64(n)/4))

@@ -172,6 +172,40 @@ func TestThrottledPacketsPauseTheAnalyzer(t *testing.T) {
 	})
 }
 
+// An analyzer that throttles each request gets smaller ones, which it may accept; one that delivers in
+// between does not.
+func TestRepeatedThrottlingShrinksBatches(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		const burst = 2 // packets
+		analyzer := newFakeSink(t, func(r request) reply {
+			if len(r.bodies) > burst {
+				return throttling(time.Second)
+			}
+			return after(testConfig().Timeout/6, ok) // too long for larger batches
+		})
+		analyzer.health = batching
+		b := start(t, testConfig(), analyzer)
+		b.batch.packets.Store(8)
+		settled := 0
+		offer := func(n int, sizes string) {
+			t.Helper()
+			before := len(analyzer.received())
+			b.Offer(b.packets.some(t, n))
+			settled += n
+			b.settler.await(t, settled)
+			if got := batchSizes(analyzer.received()[before:]); got != sizes {
+				t.Errorf("the requests had %s packets, want %s", got, sizes)
+			}
+			time.Sleep(2 * time.Second)
+		}
+		offer(8, "[8]")
+		offer(1, "[1]")
+		offer(8, "[8]")
+		offer(8, "[8]")
+		offer(8, "[2 2 2 2]")
+	})
+}
+
 // An analyzer that requests one pause after the other is logged once, and again after a minute
 // without a pause.
 func TestPausesAreLoggedOnce(t *testing.T) {

@@ -135,6 +135,9 @@ func (u *Upstream) record(r sink.Result, batch []Delivery, v attempt, start, end
 	case r.Outcome == sink.Aborted:
 		return // not caused by the analyzer
 	case r.Outcome == sink.Throttled:
+		if u.throttles.repeated(u.elapsed(start), u.elapsed(end), u.lastDelivered.Load()) {
+			u.batch.shrink(len(batch))
+		}
 		u.pause(end.Add(r.Pause))
 		return
 	case r.Outcome == sink.Failed && r.Reason == sink.Timeout && v.failures == 0:

@@ -78,6 +78,8 @@ type Upstream struct {
 	senders senders
 	prober  *prober
 
+	throttles throttles
+
 	linger atomic.Int64 // nanoseconds; see SetLinger
 	// probed is set once the first probe is complete, since the start or the last
 	// maintenance.

@@ -22,7 +22,7 @@ func (t *translator) pushJSON(text []byte) error {
 	}
 	streams, err := member(push, "streams", jsontext.Array)
 	if err != nil || streams == nil {
-		return errors.Join(errStreams, err)
+		return errStreams
 	}
 	for stream := range jsontext.Elements(streams) {
 		if err := t.streamJSON(stream); err != nil {

@@ -86,7 +86,7 @@ func TestMalformedJSON(t *testing.T) {
 		start + `["now","m"]` + end, start + `["-1","m"]` + end, start + `["1.5","m"]` + end, start + `["99999999999999999999","m"]` + end,
 		strings.Repeat("[", 1<<16),
 	} {
-		if status, text := messages(t, body); status != http.StatusBadRequest || text == "" {
+		if status, text := messages(t, body); status != http.StatusBadRequest || strings.Count(text, "\n") != 1 {
 			t.Errorf("%.80s: %d %s", body, status, text)
 		}
 	}

@@ -3,6 +3,7 @@
 package clickhouse
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"hash"
@@ -15,12 +16,17 @@ import (
 	"github.com/logstreamer/logstreamer/internal/sink/httpsink"
 )
 
+// columns are those that rows may have. An insert names them, since a member of a row without a
+// column is skipped (input_format_skip_unknown_fields), and its data would be lost.
+const columns = "(Timestamp, TraceId, SpanId, TraceFlags, SeverityText, SeverityNumber, ServiceName, Body, ResourceSchemaUrl, " +
+	"ResourceAttributes, ScopeSchemaUrl, ScopeName, ScopeVersion, ScopeAttributes, LogAttributes)"
+
 // Backend returns a ClickHouse server. Option: table, with the database before a dot.
 func Backend(o *httpsink.Options) httpsink.Backend {
 	const allowed = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_."
 	table := o.Matching("table", "otel_logs", allowed)
 	query := url.Values{
-		"query":             {"INSERT INTO " + table + " FORMAT JSONEachRow"},
+		"query":             {"INSERT INTO " + table + " " + columns + " FORMAT JSONEachRow"},
 		"async_insert":      {"0"},
 		"wait_end_of_query": {"1"},
 		// Times are in UTC whatever the time zone of the server.
@@ -70,20 +76,32 @@ func (c *codec) Result(r *httpsink.Response, _ []*packet.Packet) sink.Result {
 		return r.Result()
 	}
 	switch code {
-	case tooManySimultaneousQueries, memoryLimitExceeded, tooManyParts:
+	case tooManyParts:
+		return tooMany(r)
+	case tooManySimultaneousQueries, memoryLimitExceeded:
 		return r.Throttled()
 	case timeoutExceeded, socketTimeout:
 		return r.Failed()
-	case unknownTable, unknownDatabase, noSuchColumn, unknownIdentifier, syntaxError, readOnly, unknownUser, wrongPassword,
-		requiredPassword, databaseAccessDenied, accessDenied, authenticationFailed:
+	case unknownTable, unknownDatabase, noSuchColumn, illegalColumn, unknownIdentifier, syntaxError, readOnly, unknownUser,
+		wrongPassword, requiredPassword, databaseAccessDenied, settingConstraintViolation, accessDenied, authenticationFailed:
 		return r.Misconfigured()
-	case cannotParseText, cannotParseQuotedString, cannotParseInput, cannotReadAllData, cannotParseDateTime, cannotParseNumber, incorrectData:
+	case cannotParseText, cannotParseQuotedString, cannotParseInput, cannotReadAllData, cannotParseDateTime, cannotParseNumber, incorrectData,
+		decimalOverflow, violatedConstraint, unknownElementOfEnum:
 		return r.Rejected(sink.InvalidPacket)
 	}
 	if r.Success() {
 		return r.Failed()
 	}
 	return r.Result()
+}
+
+// tooMany returns the result of a code that two conditions have: the merges are behind, or the rows are
+// of too many partitions, whenever they come. Half of the rows may be of fewer.
+func tooMany(r *httpsink.Response) sink.Result {
+	if bytes.Contains(r.Body, []byte("Too many partitions for single INSERT block")) {
+		return r.Rejected(sink.InvalidPacket)
+	}
+	return r.Throttled()
 }
 
 // Codes of exceptions.
@@ -94,6 +112,7 @@ const (
 	cannotParseInput           = 27
 	cannotReadAllData          = 33
 	cannotParseDateTime        = 41
+	illegalColumn              = 44
 	unknownIdentifier          = 47
 	unknownTable               = 60
 	syntaxError                = 62
@@ -110,6 +129,10 @@ const (
 	memoryLimitExceeded        = 241
 	tooManyParts               = 252
 	databaseAccessDenied       = 291
+	decimalOverflow            = 407
+	settingConstraintViolation = 452
+	violatedConstraint         = 469
 	accessDenied               = 497
 	authenticationFailed       = 516
+	unknownElementOfEnum       = 691
 )

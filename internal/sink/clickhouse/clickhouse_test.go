@@ -102,7 +102,7 @@ func TestTranslation(t *testing.T) {
 	if got := rows(t, server.Requests()[0]); !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v\nwant\n%+v", got, want)
 	}
-	if query, _ := url.ParseQuery(server.Requests()[0].Query); query.Get("query") != "INSERT INTO logs.otel_logs FORMAT JSONEachRow" {
+	if query, _ := url.ParseQuery(server.Requests()[0].Query); query.Get("query") != "INSERT INTO logs.otel_logs ("+strings.Join(otelColumns, ", ")+") FORMAT JSONEachRow" {
 		t.Error(query)
 	}
 }
@@ -140,12 +140,16 @@ func TestResponses(t *testing.T) {
 		return status + " X-ClickHouse-Exception-Code: " + code + "\r\nCode: " + code + ". DB::Exception"
 	}
 	httpsinktest.Responses(t, base, Backend, map[string]httpsinktest.Expected{
-		"200 ":             {Outcome: sink.Delivered},
-		code("500", "252"): throttled, code("500", "202"): throttled, code("500", "241"): throttled,
+		"200 ": {Outcome: sink.Delivered},
+		code("500", "252") + ": Too many parts (3000). Merges are processing significantly slower than inserts": throttled,
+		code("500", "252") + ": Too many partitions for single INSERT block (more than 100)":                    rejected,
+		code("500", "202"): throttled, code("500", "241"): throttled,
 		code("500", "159"): failed, code("500", "209"): failed,
 		code("404", "60"): misconfigured, code("403", "516"): misconfigured, code("404", "81"): misconfigured, code("400", "62"): misconfigured,
 		code("400", "26"): rejected, code("400", "27"): rejected, code("400", "117"): rejected,
 		code("500", "117"): rejected, // whatever the status
+		code("500", "407"): rejected, code("500", "469"): rejected, code("500", "691"): rejected,
+		code("500", "16"): misconfigured, code("400", "44"): misconfigured, code("500", "452"): misconfigured,
 		code("200", "241"): throttled, code("200", "999"): failed,
 		code("500", "999"): failed, code("400", "999"): {Outcome: sink.Rejected, Reason: sink.Malformed},
 		"401 ": misconfigured, "502 ": failed, "413 ": {Outcome: sink.Rejected, Reason: sink.TooLarge},

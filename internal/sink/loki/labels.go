@@ -50,8 +50,10 @@ func (l *labels) take(r *record.Reader) []byte {
 		case "level":
 			l.append(one.name, l.level(r))
 		case "service_name":
-			l.append(one.name, r.Service)
-			l.takeField(r, "service.name", r.Service)
+			if len(r.Service) <= maxLabelBytes {
+				l.append(one.name, r.Service)
+				l.takeField(r, "service.name", r.Service)
+			}
 		default:
 			if value := l.fieldValue(r, one.field); value != nil {
 				l.append(one.name, value)

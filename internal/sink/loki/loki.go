@@ -112,6 +112,15 @@ func (c *codec) Encode(r *httpsink.Request, packets []*packet.Packet) {
 	}
 }
 
+// blocked is the status with which Loki drops the entries of a tenant whose ingestion is blocked
+// (block_ingestion_status_code).
+const blocked = 260
+
 // Result implements httpsink.Codec. A 400 is about some of the entries: Loki has stored the
 // others, and ignores them when they come again.
-func (c *codec) Result(r *httpsink.Response, _ []*packet.Packet) sink.Result { return r.Result() }
+func (c *codec) Result(r *httpsink.Response, _ []*packet.Packet) sink.Result {
+	if r.Status == blocked {
+		return r.Misconfigured()
+	}
+	return r.Result()
+}

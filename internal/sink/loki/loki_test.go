@@ -182,6 +182,16 @@ func TestLabels(t *testing.T) {
 	}
 }
 
+// A service that is too long for a label stays in the metadata.
+func TestLongService(t *testing.T) {
+	long := strings.Repeat("s", maxLabelBytes+1)
+	const body = `{"emitter_id":"e","packet_id":"p","messages":[{"timestamp":1,"level":"warn","message":"m","metadata":{"service.name":"LONG"}}]}`
+	got := sent(t, "", strings.Replace(body, "LONG", long, 1))[0]
+	if got.labels != `{level="warn"}` || got.meta("service.name") != long {
+		t.Errorf("%s %q", got.labels, got.metadata)
+	}
+}
+
 // Entries of one stream stay in order, and equal lines with equal times are distinguished.
 func TestOrder(t *testing.T) {
 	var body strings.Builder
@@ -273,6 +283,7 @@ func TestResponses(t *testing.T) {
 	misconfigured := httpsinktest.Expected{Outcome: sink.Failed, Reason: sink.Misconfigured}
 	httpsinktest.Responses(t, base, Backend, map[string]httpsinktest.Expected{
 		"204 ":                       {Outcome: sink.Delivered},
+		"260 ingestion blocked":      misconfigured,
 		"400 entry too far behind":   {Outcome: sink.Rejected, Reason: sink.Malformed},
 		"401 no org id":              misconfigured,
 		"404 ":                       misconfigured,

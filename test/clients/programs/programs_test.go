@@ -26,6 +26,15 @@
 // directives of that module's go.mod:
 //
 //	CGO_ENABLED=0 go build -mod=mod github.com/elastic/beats/v7/filebeat
+//
+// LOKI and PROMTAIL are built in a module that requires github.com/grafana/loki@v1.6.1 and has the
+// replace directives of that module's go.mod. That version is under the Apache License; later ones are
+// under the AGPL. Its dependencies need newer versions of two others to run with current Go:
+//
+//	go get github.com/modern-go/reflect2@v1.0.2 github.com/json-iterator/go@v1.1.12
+//	CGO_ENABLED=0 go build -mod=mod github.com/grafana/loki/cmd/loki github.com/grafana/loki/cmd/promtail
+//
+// CHDB is a directory in which npm install chdb@3.4.0 was run, which has ClickHouse's engine.
 package programs
 
 import (
