@@ -18,10 +18,11 @@ func (a *api) getBacklog(r *request) (*response, error) {
 	return &response{body: a.backlogNow(int(top))}, nil
 }
 
-// backlogNow returns the backlog with the emitters that have the most packets in it.
+// backlogNow returns the backlog with the emitters that have the most packets in it, and those that
+// send the most.
 func (a *api) backlogNow(top int) adminapi.Backlog {
 	b := a.control.Distributor().Backlog(top)
-	body := adminapi.Backlog{Total: volumeOf(b.Total), OldestAge: adminapi.Duration(b.OldestAge.Round(time.Millisecond)), ByEmitter: []adminapi.BacklogEmitter{}}
+	body := adminapi.Backlog{Total: volumeOf(b.Total), OldestAge: adminapi.Duration(b.OldestAge.Round(time.Millisecond)), ByEmitter: []adminapi.BacklogEmitter{}, Senders: []adminapi.Sender{}}
 	if b.DrainTime >= 0 {
 		body.DrainEstimate = new(adminapi.Duration(b.DrainTime.Round(time.Millisecond)))
 	}
@@ -38,6 +39,9 @@ func (a *api) backlogNow(top int) adminapi.Backlog {
 		body.ByEmitter = append(body.ByEmitter, adminapi.BacklogEmitter{
 			Emitter: one.ID, Volume: adminapi.Volume{Packets: one.Packets, Messages: one.Messages}, ErrorMessages: one.MarginMessages,
 		})
+	}
+	for _, one := range a.control.Distributor().Senders(top) {
+		body.Senders = append(body.Senders, adminapi.Sender{Emitter: one.EmitterID, Share: one.Share})
 	}
 	return body
 }

@@ -28,14 +28,13 @@ func (a *api) streamHistory(r *request) (*response, error) {
 	}
 	return &response{contentType: eventStream, stream: func(s *stream) {
 		defer snapshots.Close()
+		var last int64 // overview
 		if withOverview {
 			s.send("session", "", r.caller.state())
+			last = a.addOverview(s, last)
+			s.sendAdded()
 		}
-		var last int64 // overview
 		for {
-			if withOverview {
-				last = a.sendOverview(s, last)
-			}
 			var e history.Event
 			var err error
 			continues := waitOrHeartbeat(s, func(ctx context.Context) bool {
@@ -54,7 +53,11 @@ func (a *api) streamHistory(r *request) (*response, error) {
 			case err == nil && e.IsReset():
 				s.send("reset", e.ID(), map[string]string{"boot": e.Boot()})
 			case err == nil:
-				s.sendText("snapshot", e.ID(), e.Data)
+				s.add("snapshot", e.ID(), e.Data)
+				if withOverview {
+					last = a.addOverview(s, last)
+				}
+				s.sendAdded()
 			}
 		}
 	}}, nil

@@ -57,12 +57,12 @@ func (a *api) overviewNow(revision, event int64) adminapi.Overview {
 	return body
 }
 
-// sendOverview sends the latest overview unless the stream has it already. It returns the number of
+// addOverview adds the latest overview to a stream that has an earlier one. It returns the number of
 // the latest overview.
-func (a *api) sendOverview(s *stream, last int64) int64 {
+func (a *api) addOverview(s *stream, last int64) int64 {
 	text, number := a.latestOverview()
 	if number != last {
-		s.sendText("overview", "", text)
+		s.add("overview", "", text)
 	}
 	return number
 }

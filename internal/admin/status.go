@@ -25,6 +25,7 @@ func (a *api) statusNow(now distributor.Status) (s adminapi.Status) {
 	}
 	s.Ready = s.Refusal == nil
 	s.Intake, s.Dispatch = config.Distributor.Intake.Mode, config.Distributor.Dispatch
+	s.Ingest = a.identify().Ingest
 	s.Version, s.Boot, s.Started = a.version, d.History().Boot(), a.started.UTC()
 	s.Uptime = adminapi.Duration(time.Since(a.started).Truncate(time.Second))
 	s.Revision, s.Overrides = a.control.Revision(), len(a.control.Overrides())

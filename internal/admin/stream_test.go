@@ -2,35 +2,45 @@ package admin
 
 import (
 	"bufio"
+	"bytes"
+	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/logstreamer/logstreamer/internal/filewatch"
 )
 
-// countingListener counts the writes to its connections.
+// countingListener counts the writes to its connections, and those that begin with an overview.
 type countingListener struct {
 	net.Listener
-	writes atomic.Int64
+	writes, overviews atomic.Int64
 }
 
 type countedConn struct {
 	net.Conn
-	writes *atomic.Int64
+	*countingListener
 }
 
 // Accept implements net.Listener.
 func (l *countingListener) Accept() (net.Conn, error) {
 	c, err := l.Listener.Accept()
-	return countedConn{c, &l.writes}, err
+	return countedConn{c, l}, err
 }
 
 // Write implements io.Writer.
 func (c countedConn) Write(p []byte) (int, error) {
 	c.writes.Add(1)
+	if bytes.HasPrefix(p, []byte("event: overview\n")) {
+		c.overviews.Add(1)
+	}
 	return c.Conn.Write(p)
 }
 
@@ -73,5 +83,31 @@ func TestEventIsOneWrite(t *testing.T) {
 	close(sizes)
 	if rest, err := io.ReadAll(body); len(rest) > 0 || err != nil {
 		t.Errorf("after the end: %q %v", rest, err)
+	}
+}
+
+// An overview comes with a snapshot, in one write.
+func TestOverviewIsNoWriteOfItsOwn(t *testing.T) {
+	s := startSystem(t, "")
+	inner, err := net.Listen("tcp", "127.0.0.1:0")
+	s.must(err)
+	watcher, err := filewatch.New(slog.New(slog.DiscardHandler), nil)
+	s.must(err)
+	access, err := NewAccess(s.Config().Admin, watcher, nil)
+	s.must(err)
+	l := &countingListener{Listener: inner}
+	server, err := Serve(l, Dependencies{Controller: s.Controller, Access: access, DataDir: t.TempDir(), Registerer: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler)})
+	s.must(err)
+	t.Cleanup(func() { _ = server.Stop(context.Background()) }) // the stream is closed before
+	s.url = "http://" + inner.Addr().String()
+	stream := s.follow("/v1/stream?overview=true")
+	defer stream.close()
+	for overviews := 0; overviews < 3; {
+		if event, _, _ := stream.next(); event == "overview" {
+			overviews++
+		}
+	}
+	if n := l.overviews.Load(); n != 1 {
+		t.Errorf("%d of 3 overviews were written alone; the first one is", n)
 	}
 }

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Status is the response of GET /v1/status.
+// Status is the response of GET /v1/status. Ingest is the URL of the ingest server, if it has one.
 type Status struct {
 	State       string         `json:"state"`
 	Reason      string         `json:"reason"`
@@ -13,6 +13,7 @@ type Status struct {
 	Refusal     *Refusal       `json:"refusal,omitempty"`
 	Intake      string         `json:"intake"`
 	Dispatch    string         `json:"dispatch"`
+	Ingest      string         `json:"ingest,omitempty"`
 	Version     string         `json:"version"`
 	Boot        string         `json:"boot"`
 	Started     time.Time      `json:"started"`
@@ -46,6 +47,8 @@ type Journal struct {
 	Survives string `json:"survives"`
 	// Shared reports whether other distributors may deliver what this one accepts.
 	Shared bool `json:"shared"`
+	// Limit is the setting that the journal is nearest to.
+	Limit string `json:"limit"`
 }
 
 // SettingsStatus describes where the changes of operators are kept.
@@ -161,6 +164,7 @@ type Backlog struct {
 	DrainEstimate *Duration        `json:"drain_estimate"`
 	ByPlace       []BacklogPlace   `json:"by_place"`
 	ByEmitter     []BacklogEmitter `json:"by_emitter"`
+	Senders       []Sender         `json:"senders"`
 }
 
 // BacklogPlace is the backlog of the journal, the router or an analyzer.
@@ -176,6 +180,13 @@ type BacklogEmitter struct {
 	Emitter string `json:"emitter"`
 	Volume
 	ErrorMessages int64 `json:"error_messages"`
+}
+
+// Sender is an emitter that sends much of what was accepted lately: its part of the messages,
+// estimated from samples that are taken while somebody asks.
+type Sender struct {
+	Emitter string  `json:"emitter"`
+	Share   float64 `json:"share"`
 }
 
 // Refusals is the response of GET /v1/refusals.

@@ -158,35 +158,31 @@ func (d *drains) departLocked(one *drain) {
 
 // departed removes and returns the drain of an analyzer that has left: the oldest one with its id
 // and its URL, or with its id. It returns nil if there is none.
-func (d *drains) departed(id, url string) (one *drain, begun bool) {
+func (d *drains) departed(id, url string) (one *drain) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	list := d.leaving[id]
 	if len(list) == 0 {
-		return nil, false
+		return nil
 	}
 	one = list[max(0, slices.IndexFunc(list, func(other *drain) bool { return other.url == url }))]
 	d.departLocked(one)
-	if begun = one.begun; !begun {
+	if !one.begun {
 		d.beginLocked(one)
 	}
-	return one, begun
+	return one
 }
 
 // follow begins the expected drains, starts and cancels the drains of changes of states, and sets
 // the deadlines of removals. It returns the id of the first drain that it has started.
 func (d *drains) follow(request Request, changes []Changed) (operation string) {
 	d.mu.Lock()
-	begun := make(map[*drain]DrainStatus)
 	leaving := make(map[string]*drain) // by the analyzer
 	for _, one := range d.expectedLocked() {
 		d.beginLocked(one)
-		begun[one], leaving[one.Analyzer] = one.DrainStatus, one
+		leaving[one.Analyzer] = one
 	}
 	d.mu.Unlock()
-	for one, status := range begun {
-		d.addEvent(drainStarted, one, status)
-	}
 	for _, change := range changes {
 		of, id, field, _ := split(change.Path)
 		if of.key != analyzersKey {
@@ -214,9 +210,7 @@ func (d *drains) start(request Request, id, kind string) (operation string) {
 	one := d.create(request, id, kind)
 	d.mu.Lock()
 	d.beginLocked(one)
-	status := one.DrainStatus
 	d.mu.Unlock()
-	d.addEvent(drainStarted, one, status)
 	d.running.Go(func() { d.run(one) })
 	return one.Operation
 }
@@ -238,8 +232,16 @@ func (d *drains) create(request Request, id, kind string) *drain {
 	return one
 }
 
-// beginLocked makes a drain the latest of its analyzer, in place of the previous one, which ends.
+// beginLocked begins a drain. Its event is added under the lock, so that it comes before that of
+// the end, which may follow at once.
 func (d *drains) beginLocked(one *drain) {
+	d.makeLatestLocked(one)
+	d.addEvent(drainStarted, one, one.DrainStatus)
+}
+
+// makeLatestLocked makes a drain the latest of its analyzer, in place of the previous one, which
+// ends.
+func (d *drains) makeLatestLocked(one *drain) {
 	one.begun = true
 	if before := d.latest[one.Analyzer]; before != nil {
 		d.superseded = append(d.superseded, before)
@@ -295,18 +297,12 @@ func (d *drains) canceledResult(one *drain) string {
 
 // removed ends the drain of an analyzer that has left.
 func (d *drains) removed(id, url string, proof distributor.DrainProof) {
-	one, begun := d.departed(id, url)
+	one := d.departed(id, url)
 	if one == nil {
 		one = d.create(Request{Actor: system}, id, removal)
 		d.mu.Lock()
 		d.beginLocked(one)
 		d.mu.Unlock()
-	}
-	if !begun { // the drain ended before its beginning was reported
-		d.mu.Lock()
-		status := one.DrainStatus
-		d.mu.Unlock()
-		d.addEvent(drainStarted, one, status)
 	}
 	d.end(one, proof)
 }

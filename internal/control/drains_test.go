@@ -123,7 +123,7 @@ func TestSupersededDrainsAreBounded(t *testing.T) {
 	defer r.drains.mu.Unlock()
 	for n := range int64(maxDrains + 10) {
 		one := &drain{DrainStatus: DrainStatus{Operation: fmt.Sprint(operationPrefix, n), Analyzer: "a2", Ended: &ended}, cancel: func() {}}
-		r.drains.beginLocked(one)
+		r.drains.makeLatestLocked(one)
 	}
 	if kept := r.drains.superseded; len(kept) != maxDrains-1 || kept[0].Operation != "drain-10" {
 		t.Errorf("%d are kept, from %s", len(kept), kept[0].Operation)
@@ -156,5 +156,24 @@ func TestManyDrainsAreRestored(t *testing.T) {
 		if one.Result != drainSuperseded {
 			t.Errorf("%s: %q", one.Operation, one.Result)
 		}
+	}
+}
+
+// The event of the beginning comes before that of the end, however soon the drain ends.
+func TestBeginningOfADrainComesFirst(t *testing.T) {
+	r := start(t, "")
+	r.drains.expectRemoval(operator, "a2")
+	r.drains.mu.Lock()
+	for _, one := range r.drains.expectedLocked() {
+		r.drains.beginLocked(one)
+	}
+	last := r.Events().After(r.Events().Last()-1, 1)
+	r.drains.mu.Unlock() // from here on the analyzer may leave
+	if len(last) != 1 || last[0].Kind != drainStarted || last[0].Path != analyzersPrefix+"a2" {
+		t.Errorf("the last event is %+v", last)
+	}
+	r.drains.removed("a2", "", distributor.DrainProof{Result: distributor.Drained})
+	if last := r.Events().After(r.Events().Last()-1, 1); last[0].Kind != drainEnded {
+		t.Errorf("the last event is %+v", last)
 	}
 }

@@ -52,7 +52,7 @@ func (c *Controller) projectFrom(status distributor.Status, r *revision, result 
 		one.MessagesPerSecond = one.Share * status.Rates.In
 		if one.ObservedPace > 0 {
 			if one.Load = one.MessagesPerSecond / one.ObservedPace; one.Load > 1 {
-				result.Warnings = append(result.Warnings, fmt.Sprintf("analyzer %s would get %.0f messages/s, more than it ever delivered (%.0f)", one.ID, one.MessagesPerSecond, one.ObservedPace))
+				result.Warnings = append(result.Warnings, fmt.Sprintf("analyzer %s would get more messages than it delivered in any second lately", one.ID))
 			}
 		}
 		result.Projected = append(result.Projected, one)

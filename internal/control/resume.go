@@ -37,7 +37,7 @@ func (d *drains) restore(past []events.Event) {
 	for _, number := range slices.Sorted(maps.Keys(last)) {
 		d.last = number
 		d.supersedeLocked(last[number])
-		d.beginLocked(last[number])
+		d.makeLatestLocked(last[number])
 	}
 	for _, one := range d.latest {
 		if one.Ended != nil {

@@ -94,7 +94,7 @@ a            5        3        2       6    1   10  1200     6000   350
 a: 1200 messages/s arrive
 `},
 	{"scale", "GET /v1/scale", `{"desired":0,"current":0,"reason":"no analyzer is in state ready","healthy":0,"needed":0,"arriving_messages_per_s":0,"backlog_messages":0,"pace":null,"utilization":0,"drain_sec":0,"min":0,"max":0}`, "Desired together: 0, current: 0: no analyzer is in state ready\n"},
-	{"backlog -limit 5", "GET /v1/backlog?top=5", `{"total":{"packets":9,"messages":450},"oldest_age":"1.5s","drain_estimate":null,"by_place":[{"place":"queue","analyzer":"a2","packets":9,"messages":450,"bytes":4096}],"by_emitter":[{"emitter":"web\u0007","packets":9,"messages":450,"error_messages":0}]}`,
+	{"backlog -limit 5", "GET /v1/backlog?top=5", `{"total":{"packets":9,"messages":450},"oldest_age":"1.5s","drain_estimate":null,"by_place":[{"place":"queue","analyzer":"a2","packets":9,"messages":450,"bytes":4096}],"by_emitter":[{"emitter":"web\u0007","packets":9,"messages":450,"error_messages":0}],"senders":[]}`,
 		`9 packets (450 messages), the oldest for 1.5s; time to deliver them: unknown, as nothing is delivered.
 PLACE  ANALYZER  PACKETS  MESSAGES  BYTES
 queue  a2              9       450   4096

@@ -66,6 +66,7 @@ type Distributor struct {
 	deadLetters     *deadletter.Store
 	replayer        *deadletter.Replayer
 	taps            tap.Hub
+	senders         tap.Senders
 	router          *router.Router
 
 	upstreamMetrics   *upstream.Metrics

@@ -67,11 +67,13 @@ type JournalStatus struct {
 	Survives string
 	// Shared means that other distributors may deliver the packets that this one accepts.
 	Shared bool
+	// Limit is the setting that the journal is nearest to.
+	Limit string
 }
 
 // JournalStatus returns the status of the journal. It may be called concurrently.
 func (d *Distributor) JournalStatus() JournalStatus {
-	s := JournalStatus{Kind: d.Config().Journal, Survives: "loss of analyzers, not a crash of this process"}
+	s := JournalStatus{Kind: d.Config().Journal, Survives: "loss of analyzers, not a crash of this process", Limit: d.journal.Limit()}
 	switch j := d.journal.(type) {
 	case *disk.Journal:
 		s.Survives = "a crash and a power failure, not the loss of the disk"

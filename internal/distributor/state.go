@@ -75,6 +75,7 @@ func (w *watcher) sample(now time.Time) {
 	w.refusals.sample(w.distributor, now)
 	w.rates.sample(w.distributor, now)
 	w.scaling.sample(w.distributor, now)
+	w.distributor.senders.Sample(&w.distributor.taps, now)
 	next := w.distributor.condition(&w.refusals, now)
 	before := w.current.Swap(&next)
 	if before.state == next.state {

@@ -2,6 +2,7 @@ package distributor
 
 import (
 	"sync/atomic"
+	"time"
 
 	"github.com/logstreamer/logstreamer/internal/deadletter"
 	"github.com/logstreamer/logstreamer/internal/intake"
@@ -13,6 +14,11 @@ import (
 
 // Tap opens a tap; see tap.Hub. It may be called concurrently.
 func (d *Distributor) Tap(options tap.Options) (*tap.Tap, error) { return d.taps.Open(options) }
+
+// Senders returns up to top emitters with the largest parts of the messages that were accepted
+// lately. It is an estimate, for which packets are sampled only while it is asked for. It may be
+// called concurrently.
+func (d *Distributor) Senders(top int) []tap.Sender { return d.senders.Top(top, time.Now()) }
 
 // sourceOf returns a packet at a stage, owned by the caller and complete.
 func sourceOf(stage tap.Stage, analyzer string, p *packet.Packet) tap.Source {

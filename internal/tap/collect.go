@@ -77,18 +77,27 @@ func (t *Tap) matches(s *Source) bool {
 
 // admit reports whether the rate and the queue admit an event, or counts it as dropped.
 func (t *Tap) admit(now time.Time, bodyBytes int) bool {
+	admitted, last := t.charge(now, bodyBytes)
+	if last {
+		t.Close()
+	}
+	return admitted
+}
+
+// charge is admit for a tap that the caller closes after the last event of a sample.
+func (t *Tap) charge(now time.Time, bodyBytes int) (admitted, last bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if passed := now.Sub(t.refilled); passed > 0 {
-		t.tokens = min(EventsPerSecond, t.tokens+EventsPerSecond*passed.Seconds())
+	if passed := now.Sub(t.refilled); passed > 0 && t.refill > 0 {
+		t.tokens = min(t.refill, t.tokens+t.refill*passed.Seconds())
 		t.refilled = now
 	}
 	if t.tokens < 1 || t.fullLocked(min(bodyBytes, MaxBodyBytes)) {
 		t.dropped++
-		return false
+		return false, t.refill == 0
 	}
 	t.tokens--
-	return true
+	return true, t.refill == 0 && t.tokens < 1
 }
 
 func (t *Tap) fullLocked(bodyBytes int) bool {

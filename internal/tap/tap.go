@@ -143,18 +143,34 @@ func (h *Hub) Open(options Options) (*Tap, error) {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	open := h.open()
 	switch {
 	case h.closed:
 		return nil, ErrClosed
-	case len(open) == MaxTaps:
+	case h.countLocked() == MaxTaps:
 		return nil, ErrTooManyTaps
 	}
-	t := &Tap{hub: h, options: options, tokens: EventsPerSecond, refilled: time.Now(), ready: make(chan struct{}, 1), ended: make(chan struct{})}
+	return h.openLocked(options, EventsPerSecond, EventsPerSecond), nil
+}
+
+// sample opens a tap for the next accepted packets, up to a number. It does not count as one of
+// MaxTaps. It is nil after Hub.Close.
+func (h *Hub) sample(packets int) *Tap {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return nil
+	}
+	return h.openLocked(Options{Stage: Accepted}, float64(packets), 0)
+}
+
+// openLocked opens a tap that may show as many events at once as it has tokens. Without refill it
+// ends with the last of them.
+func (h *Hub) openLocked(options Options, tokens, refill float64) *Tap {
+	t := &Tap{hub: h, options: options, tokens: tokens, refill: refill, refilled: time.Now(), ready: make(chan struct{}, 1), ended: make(chan struct{})}
 	t.prefix, t.isPrefix = strings.CutSuffix(options.Emitter, "*")
-	h.setLocked(append(slices.Clone(open), t))
+	h.setLocked(append(slices.Clone(h.open()), t))
 	t.timer = time.AfterFunc(MaxDuration, t.Close)
-	return t, nil
+	return t
 }
 
 func (h *Hub) open() []*Tap {
@@ -162,6 +178,16 @@ func (h *Hub) open() []*Tap {
 		return *open
 	}
 	return nil
+}
+
+// countLocked returns the number of open taps that are no samples.
+func (h *Hub) countLocked() (n int) {
+	for _, t := range h.open() {
+		if t.refill > 0 {
+			n++
+		}
+	}
+	return n
 }
 
 func (h *Hub) setLocked(open []*Tap) {
@@ -187,7 +213,8 @@ func (h *Hub) Close() {
 type Tap struct {
 	hub      *Hub
 	options  Options
-	prefix   string // of Options.Emitter
+	refill   float64 // tokens a second; 0: a sample
+	prefix   string  // of Options.Emitter
 	isPrefix bool
 	timer    *time.Timer   // guarded by Hub.mu
 	ready    chan struct{} // has a value after an event was queued
@@ -198,7 +225,7 @@ type Tap struct {
 	queue    ring.Queue[Event]
 	bytes    int // of bodies in queue
 	dropped  int64
-	tokens   float64 // of EventsPerSecond
+	tokens   float64
 	refilled time.Time
 }
 

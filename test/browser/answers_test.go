@@ -29,7 +29,7 @@ type said struct {
 
 // explain evaluates the page's words for a moment, at once, so that the stream does not interfere.
 const explain = `import('/console/console.js').then(({modules}) => {
-	const m = %s, {state, merged} = modules['store.js'], {answers, warnings, verdict, stateWords} = modules['verdict.js'];
+	const m = %s, {state, merged} = modules['store.js'], {answers, warnings, verdict} = modules['verdict.js'], {stateWords} = modules['condition.js'];
 	const {held, routed, out, ...columns} = m, values = {total_analyzers: 1, healthy_analyzers: 1, unaccounted_messages: 0};
 	for (const name in columns) values[name] = columns[name]?.at(-1);
 	values.undelivered_packets = values.undelivered_messages;
@@ -39,7 +39,8 @@ const explain = `import('/console/console.js').then(({modules}) => {
 		snapshot: {time: Date.now(), values, texts: {}, analyzers: {a1: {routed_messages_per_s: routed?.at(-1)}}, analyzer_texts: {a1: {out}}}});
 	try {
 		const found = warnings(), a = merged()[0], all = answers();
-		return {Verdict: verdict(found).text, Backlog: all[3].text + ' ' + all[3].more, Analyzer: all[1].text + ' ' + all[1].more, State: stateWords(a), Warnings: found.map(w => w.text), Rate: a.rate ?? 0};
+		const plain = text => text.replaceAll('\u00a0', ' ');
+		return {Verdict: plain(verdict(found).text), Backlog: plain(all[3].text + ' ' + all[3].more), Analyzer: plain(all[1].text + ' ' + all[1].more), State: stateWords(a), Warnings: found.map(w => plain(w.text)), Rate: a.rate ?? 0};
 	} finally {
 		Object.assign(state, before);
 	}
@@ -63,21 +64,26 @@ var moments = []struct {
 	name    string
 	moment  moment
 	backlog string
-	warning string // of the backlog; empty for none
+	warning string // the only one; empty for none
 }{
 	{"it grows, and is old", moment{Accepted: level1000, Delivered: line(200, 200, 15), Undelivered: line(8000, 19200, 15), Oldest: line(6, 20, 15), Journal: line(0.1, 0.114, 15)},
-		`^Not yet: it grows 19,200 messages, the oldest 20 s old, 800 more a second on average; the journal is full in about 14 min 46 s$`,
+		`^Not yet: it grows 19,200 messages, the oldest 20 s old; 800 messages/s more in than out; the journal is full in about 14 min 46 s$`,
 		`^19,200 messages wait, the oldest for 20 s: the backlog grows\.$`},
 	{"it grows, and its files are about to be removed", moment{Accepted: level1000, Delivered: line(900, 900, 15), Undelivered: line(100, 1500, 15), Oldest: line(1, 2, 15), Journal: line(0.1, 0.114, 15)},
-		`^Not yet: it grows 1,500 messages, the oldest 2\.0 s old, 100 more a second on average$`, ``},
+		`^Not yet: it grows 1,500 messages, the oldest 2\.0 s old; 100 messages/s more in than out$`, ``},
 	{"it stays", moment{Accepted: level1000, Delivered: level1000, Undelivered: line(20000, 20000, 15), Oldest: line(20, 20, 15)},
 		`^Not yet: it stays as it is 20,000 messages, the oldest 20 s old; as many come in as go out$`,
 		`^20,000 messages wait, the oldest for 20 s: the backlog stays as it is\.$`},
-	{"it grew until nothing came", moment{Accepted: append(line(1000, 1000, 12), 0, 0, 0), Delivered: line(0, 0, 15), Undelivered: append(line(0, 12000, 12), 12000, 12000, 12000), Oldest: line(1, 15, 15)},
+	{"nothing comes, and nothing is delivered", moment{Accepted: line(0, 0, 15), Delivered: line(0, 0, 15), Undelivered: line(12000, 12000, 15), Oldest: line(1, 15, 15)},
 		`^Not yet: nothing is delivered 12,000 messages, the oldest 15 s old$`,
 		`^12,000 messages wait, the oldest for 15 s: nothing is delivered\.$`},
+	// In is less than Out: what grew is the past.
+	{"it grew until ten seconds ago", moment{Accepted: append(line(20000, 20000, 5), line(2000, 2000, 10)...), Delivered: line(5000, 5000, 15), Undelivered: append(line(15000, 75000, 5), line(72000, 45000, 10)...), Oldest: line(1, 8, 15)},
+		`^In about 15 s 45,000 messages, the oldest 8\.0 s old; 3,000 messages/s more out than in$`, ``},
+	{"its limit is near", moment{Accepted: level1000, Delivered: line(900, 900, 15), Undelivered: line(100, 1500, 15), Oldest: line(1, 2, 15), Journal: line(0.83, 0.9, 15)},
+		`^Not yet: it grows 1,500 messages`, `^The journal is 90 % full \(INGEST_BUFFER_SIZE\): at this rate it is full in about 20 s, and packets are refused then\.$`},
 	{"it shrinks in bursts", moment{Accepted: line(0, 0, 14), Delivered: bursts, Undelivered: line(30000, 20000, 14), Oldest: line(1, 15, 14)},
-		`^In about 20 s 20,000 messages, the oldest 15 s old$`,
+		`^In about 26 s 20,000 messages, the oldest 15 s old; 769 messages/s more out than in$`,
 		`^20,000 messages wait, the oldest for 15 s: the backlog shrinks\.$`},
 }
 
@@ -118,7 +124,7 @@ func TestFullAnswers(t *testing.T) {
 		m := calm
 		m.Held, m.Out = c.held, c.out
 		got := b.explain(m)
-		want := said{State: "healthy", Verdict: "20,000 messages wait, the oldest for 20 s: the backlog stays as it is.", Analyzer: "Nobody 1 of 1 analyzers take packets"}
+		want := said{State: "healthy", Verdict: "20,000 messages wait, the oldest for 20 s: the backlog stays as it is.", Analyzer: "Nobody 1 of 1 analyzer takes packets"}
 		if c.full {
 			want = said{State: "full", Verdict: "a1 is full: more comes than it delivers.", Analyzer: want.Analyzer + "; a1 is full"}
 		}

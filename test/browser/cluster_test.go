@@ -1,6 +1,7 @@
 package browser
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"sync"
@@ -79,8 +80,13 @@ func TestCluster(t *testing.T) {
 	w.emit("web-1", 40, "1-100")
 	o.announce(w)
 	b := open(t, w, 1280, "light", "")
-	b.shows("All is well: nothing is lost, 3 of 3 analyzers take packets.")
+	b.shows("All is well: nothing is lost, 3 of 3 distributors and 3 of 3 analyzers take packets.")
+	b.shows("Cluster of 3 distributors, as logs-1:8080 sees it")
+	b.shows("Is anything lost? · the cluster")
+	b.shows("When is the backlog gone? · logs-1:8080")
 	b.shows("serves this page")
+	// The same rate in all places.
+	b.until(`new Set([document.querySelector('.number b'), document.querySelector("a[href='#/refusals'] .main"), document.querySelector('tr:has(.tag.info) td.n')].map(e => parseInt(e.textContent.replace(',', '')))).size === 1`)
 	b.shows("3 of 3 ready")
 	b.shows("logs-3:8080")
 	if *update {
@@ -90,7 +96,15 @@ func TestCluster(t *testing.T) {
 	}
 	b.picture("cluster")
 	b.accessible("cluster, light, 1280 px")
+	b.look(360, "dark")
+	b.accessible("cluster, dark, 360 px")
 	o.mu.Lock()
+	well := o.all[0].Text
+	o.all[0].Text = bytes.Replace(well, []byte(`"state":"normal"`), []byte(`"state":"saturated"`), 1)
+	o.mu.Unlock()
+	b.shows("logs-2:8080 is saturated: all analyzers are healthy.") // the state is another one, the reason as it was
+	o.mu.Lock()
+	o.all[0].Text = well
 	gone := o.all[1:]
 	o.all = o.all[:1]
 	o.mu.Unlock()

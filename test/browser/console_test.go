@@ -33,7 +33,7 @@ func TestStates(t *testing.T) {
 	parallel(t)
 	w := newHarness(t, "ingest_buffer_size: 400\nper_analyzer_queue_size: 100\n")
 	b := open(t, w, 1920, "light", "")
-	showsIdle(b)
+	showsIdle(b, w)
 	w.emit("web-1", 40, "1-100")
 	stopPress := w.emit("batch-7", 160, "1-100")
 	showsTraffic(b)
@@ -43,10 +43,11 @@ func TestStates(t *testing.T) {
 	showsDrain(b, w)
 }
 
-func showsIdle(b *tab) {
+func showsIdle(b *tab, w *harness) {
 	b.Helper()
 	b.shows("Ready, and no traffic: 3 of 3 analyzers would take packets.")
-	b.shows("curl http://127.0.0.1:8080/ingest")
+	b.shows("curl http://" + w.ingest + "/ingest")
+	b.until("[...document.querySelectorAll('.wire')].every(w => w.getAttribute('stroke-width') === '1')") // nothing flows
 	b.shows("Live, each second.")
 	if *update {
 		b.snapshots(3)
@@ -57,8 +58,9 @@ func showsIdle(b *tab) {
 func showsTraffic(b *tab) {
 	b.Helper()
 	b.shows("All is well: nothing is lost, 3 of 3 analyzers take packets.")
-	b.shows("unaccounted 0 messages")
+	b.shows("0 messages unaccounted")
 	b.lacks("No traffic")
+	b.until("[...document.querySelectorAll('.wire')].every(w => w.getAttribute('stroke-width') > 1)")
 	if *update {
 		b.snapshots(45) // for charts with something to see
 	}
@@ -70,6 +72,9 @@ func showsTraffic(b *tab) {
 	b.picture("busy-dark")
 	b.look(360, "dark")
 	b.accessible("busy, dark, 360 px")
+	if split := value[[]string](b, "document.querySelector('main').innerText.match(/\\d (packet|message|setting|analyzer|%|ms|s|min)\\S*/g) ?? []"); len(split) > 0 {
+		b.Errorf("a number and its unit may be on two lines: %q", split)
+	}
 	b.picture("busy-narrow")
 	b.look(1280, "light")
 }
@@ -124,10 +129,15 @@ func showsOverload(b *tab, w *harness) {
 
 func showsDrain(b *tab, w *harness) {
 	b.Helper()
+	w.analyzers[0].Behave(analyzertest.Behaviour{Service: 400 * time.Millisecond, Workers: 1})
 	w.api("PATCH", "/v1/analyzers/a1", `{"state":"drain","deadline":"1m"}`)
 	b.shows("By an operator: a1")
 	b.until("/a1 +(draining|drained)/.test(document.querySelector('.analyzers tbody tr:nth-child(1)').innerText.replace(/\\s+/g, ' '))")
 	b.look(1280, "light")
+	if *update {
+		b.snapshots(8) // for rates of the time after the press
+		b.run("document.activeElement.blur(); scrollTo(0, 0)")
+	}
 	b.picture("draining")
 }
 
@@ -166,13 +176,13 @@ func TestActions(t *testing.T) {
 	b.fill("weight", "0.1")
 	b.shows("analyzers/a1/weight: 0.5 → 0.1")
 	b.shows("No analyzer will be further off its share than")
-	b.until("document.querySelector('dialog td b').textContent === '16.7 %'")
+	b.until("document.querySelector('dialog td b').textContent === '16.7\\u00a0%'")
 	b.accessible("dialog")
 	w.api("PATCH", "/v1/analyzers/a3", `{"weight":0.4}`)
 	b.click("dialog", "Change the weight")
 	b.shows("The configuration was changed meanwhile, and nothing was applied.")
 	b.shows("analyzers/a3/weight: 0.2 → 0.4")
-	b.until("document.querySelector('dialog td b').textContent === '12.5 %'")
+	b.until("document.querySelector('dialog td b').textContent === '12.5\\u00a0%'")
 	b.picture("changed-meanwhile")
 	if !strings.Contains(w.api("GET", "/v1/analyzers/a1", ""), `"weight":0.5`) {
 		t.Error("the stale change was applied")
@@ -216,6 +226,7 @@ func setting(b *tab, w *harness) {
 	b.click("dialog", "Change")
 	b.until("!document.querySelector('dialog')")
 	b.until("/override, until \\d\\d:\\d\\d/.test(document.querySelector('.settings').innerText)")
+	b.shows("settings/rate_limit: 0 messages/s → 5,000 messages/s by local")
 	if *update {
 		b.click("section:has(.settings)", "Only overrides")
 		b.run("document.querySelector('.settings').scrollIntoView({block: 'end'})")
@@ -249,10 +260,12 @@ func TestRestart(t *testing.T) {
 	b.until("!document.querySelector('.menu')")
 	b.shows("Not known now. At ")
 	b.until("getComputedStyle(document.querySelector('main > *')).filter === 'grayscale(1)'")
+	b.until("new Set([...document.querySelectorAll('[aria-labelledby=shares] .key path')].map(p => p.getAttribute('stroke-dasharray'))).size === 3") // not by their colours alone
 	b.picture("disconnected")
 	w.start()
 	b.shows("The distributor was restarted")
 	b.shows("Live, each second.")
+	b.shows("since the restart only: 0 messages unaccounted")
 	if *update {
 		b.snapshots(3)
 	}
@@ -296,6 +309,9 @@ func TestSession(t *testing.T) {
 	logIn(b, "viewer")
 	b.shows("There are no controls: viewer-name has the role read.")
 	b.shows("All is well")
+	if *update {
+		b.snapshots(5)
+	}
 	b.picture("read-only")
 	if value[bool](b, "!!document.querySelector('.menu, .settings .menus button') || document.body.innerText.includes('Add…')") {
 		t.Error("there are controls")
@@ -376,7 +392,7 @@ func TestHostileTexts(t *testing.T) {
 	for _, text := range hostile {
 		b.run("[...document.querySelectorAll('#backlog a.id')].find(a => a.textContent === " + quoted(text) + ").click()")
 		b.until("document.querySelector('h1 .id')?.textContent === " + quoted(text))
-		b.until("document.body.innerText.includes('No limit') && document.body.innerText.includes('1 message in 1 packet wait')")
+		b.until(pageText + ".includes('No limit') && " + pageText + ".includes('1 message in 1 packet wait')")
 		b.textsAreTexts("emitter")
 		b.visit("#/")
 		b.until("document.querySelector('#backlog a.id')")

@@ -44,13 +44,13 @@ func dialogs(added string) []dialog {
 		{name: "revert an analyzer", in: "tr:has([aria-label='Revert analyzers/a4'])", button: "Revert…", preview: "analyzers/a4", submit: "Revert", path: "/v1/overrides", effect: `"overrides":[]`},
 		{name: "another URL", in: third, button: "URL…", fill: map[string]string{"url": added}, preview: "analyzers/a3/url", shares: true, submit: "Change the URL", path: "/v1/analyzers/a3", effect: quoted(added)},
 		{name: "revert all", in: settingsPart, button: "Revert all…", preview: "analyzers/a3/url", submit: "Revert all", path: "/v1/overrides", effect: `"overrides":[]`},
-		{name: "reload", in: settingsPart, button: "Reload the file…", preview: "settings/rate_limit: 0 → 77000", submit: "Reload", path: "/v1/settings", effect: `"value":77000,`},
+		{name: "reload", in: settingsPart, button: "Reload the file…", preview: "settings/rate_limit: 0 messages/s → 77,000 messages/s", submit: "Reload", path: "/v1/settings", effect: `"value":77000,`},
 		{name: "pause the intake", in: "tr:has([aria-label='Change intake'])", button: "Change…", fill: map[string]string{"value": "paused"}, preview: "settings/intake: open → paused", submit: "Change", path: "/v1/status", effect: `"intake":"paused"`},
 		{name: "open the intake", in: "tr:has([aria-label='Revert intake'])", button: "Revert…", preview: "settings/intake: paused → open", submit: "Revert", path: "/v1/status", effect: `"intake":"open"`},
 		{name: "pause the dispatch", in: "tr:has([aria-label='Change dispatch'])", button: "Change…", fill: map[string]string{"value": "paused"}, preview: "settings/dispatch: running → paused", submit: "Change", path: "/v1/status", effect: `"dispatch":"paused"`},
 		{name: "run the dispatch", in: "tr:has([aria-label='Revert dispatch'])", button: "Revert…", preview: "settings/dispatch: paused → running", submit: "Revert", path: "/v1/status", effect: `"dispatch":"running"`},
-		{name: "limit", at: "#/emitter/web-1", in: ".page", button: "Limit…", fill: map[string]string{"rate": "500"}, preview: "limits/web-1: none → emitter web-1, rate 500", submit: "Limit", path: "/v1/limits", effect: `"emitter":"web-1","rate":500`},
-		{name: "remove the limit", at: "#/emitter/web-1", in: ".page", button: "Remove the limit…", preview: "limits/web-1: emitter web-1, rate 500", submit: "Remove", path: "/v1/limits", effect: `"limits":[]`},
+		{name: "limit", at: "#/emitter/web-1", in: ".page", button: "Limit…", fill: map[string]string{"rate": "500"}, preview: "limits/web-1: none → emitter web-1, rate 500 messages/s", submit: "Limit", path: "/v1/limits", effect: `"emitter":"web-1","rate":500`},
+		{name: "remove the limit", at: "#/emitter/web-1", in: ".page", button: "Remove the limit…", preview: "limits/web-1: emitter web-1, rate 500 messages/s", submit: "Remove", path: "/v1/limits", effect: `"limits":[]`},
 		{name: "replay", at: "#/dead-letters", in: ".page", button: "Replay…", preview: "2 dead letters match.", fill: map[string]string{"rate": "0.001"}, submit: "Replay", path: "/v1/dead-letters/replays", effect: `"matched":2`},
 		{name: "cancel the replay", at: "#/dead-letters", in: ".page", button: "Cancel…", submit: "Cancel the replay", path: "/v1/dead-letters/replays", effect: `"state":"canceled"`},
 		{name: "replay one", at: "#/dead-letters", in: ".page", row: "letter-2", button: "Replay…", preview: "1 dead letter matches.", submit: "Replay", path: "/v1/dead-letters?emitter=web-2", effect: `"replayed":true`},
@@ -107,7 +107,7 @@ func (d dialog) use(b *tab, w *harness) {
 	}
 	reason := "since " + d.name
 	b.fill("reason", reason)
-	b.until(fmt.Sprintf("document.querySelector('dialog .preview').innerText.includes(%s)", quoted(d.preview)))
+	b.until(fmt.Sprintf("document.querySelector('dialog .preview').innerText.replaceAll('\\u00a0', ' ').includes(%s)", quoted(d.preview)))
 	if d.shares {
 		b.until("document.querySelectorAll('dialog tbody tr').length >= 2")
 	}

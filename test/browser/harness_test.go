@@ -115,7 +115,7 @@ func (w *harness) start() {
 	w.Start(ctx)
 	w.ingest = w.Addr()
 	w.admin, err = admin.Serve(listener, admin.Dependencies{
-		Identity: admin.Identity{Name: "logs-1:8080", Ingest: "http://logs-1:8080", Admin: "http://logs-1:8081", Version: "1.0", Started: time.Now()},
+		Identity: admin.Identity{Name: "logs-1:8080", Ingest: "http://" + w.ingest, Admin: "http://logs-1:8081", Version: "1.0", Started: time.Now()},
 		Cluster:  w.others, Controller: controller, Access: access, DataDir: c.Distributor.DataDir, Version: c.Distributor.Version, Registerer: prometheus.NewRegistry(), Logger: logger,
 	})
 	w.must(err)

@@ -30,8 +30,9 @@ type situation struct {
 	// is gone.
 	verdict string
 	answers [4]string
-	// router is what the router does in the way of a packet; empty: it does not matter.
-	router string
+	// router is what the router does in the way of a packet, and shares what the analyzers' shares
+	// follow, as regular expressions; empty: it does not matter.
+	router, shares string
 	// picture is the picture's name in the documentation; empty: there is none.
 	picture string
 	// late is whether a page that is opened later shows the same.
@@ -41,8 +42,11 @@ type situation struct {
 }
 
 const (
-	nothing, nobody = `^Nothing unaccounted 0 messages, 0 dead letters$`, `^Nobody 3 of 3 analyzers take packets`
-	noPress, noRest = `^Nobody no `, `^There is none `
+	nothing, nobody = `^Nothing since the start: 0 messages unaccounted, 0 dead letters$`, `^Nobody 3 of 3 analyzers take packets`
+	refused         = `^Nothing that was accepted since the start: 0 messages unaccounted, 0 dead letters; [\d,]+ packets? refused in 15 min: emitters must send them again$`
+	some            = `^Nothing( that was accepted)? since the start: 0 messages unaccounted, 0 dead letters`
+	noPress, noRest = `^Nobody no messages come in$`, `^There is none `
+	top             = `^batch-7 sends about [\d,.]+ messages/s, \d+ % of all`
 )
 
 // usual is the load of two emitters, one of which sends four times as much.
@@ -62,67 +66,67 @@ var slow = analyzertest.Behaviour{Service: 30 * time.Millisecond, Workers: 1}
 
 var situations = []situation{
 	{name: "nothing yet", verdict: `^Ready, and no traffic: 3 of 3`, answers: [4]string{nothing, nobody, noPress, noRest}},
-	{name: "all is well", load: func(w *harness, _ *started) { usual(w) }, verdict: `^All is well: nothing is lost, 3 of 3`, answers: [4]string{nothing, nobody, noPress, noRest}},
+	{name: "all is well", load: func(w *harness, _ *started) { usual(w) }, verdict: `^All is well: nothing is lost, 3 of 3`, answers: [4]string{nothing, nobody, top + `$`, noRest}, router: `^\d+ of ±\d+ messages off$`},
 	{name: "an analyzer is dead", load: func(w *harness, _ *started) {
 		usual(w)
 		w.behave(analyzertest.Behaviour{Refuse: true}, 1)
 	}, verdict: `^a2 is out: its breaker is open \(.*connection refused.*\)\. The others take the share; nothing is lost by that\. What to do`,
-		answers: [4]string{nothing, `^a2 its breaker is open \(.*refused.*\), next try at \d\d:\d\d:\d\d$`, noPress, noRest}},
+		answers: [4]string{nothing, `^a2 its breaker is open \(.*refused.*\), next try (now|in \d.*s)$`, top, noRest}, router: `^\d+ of ±\d+ messages off$`, shares: `^a2 is out: its part is due to the others, by their weights\. Off by is measured against what is due\.$`},
 	{name: "an analyzer answers 500", load: func(w *harness, _ *started) {
 		usual(w)
 		w.behave(analyzertest.Behaviour{Status: 500, Probes: true}, 2)
-	}, verdict: `^a3 is out: its breaker is open \(.*500.*\)`, answers: [4]string{nothing, `^a3 its breaker is open \(.*500.*\), next try`, noPress, noRest}},
+	}, verdict: `^a3 is out: its breaker is open \(.*500.*\)`, answers: [4]string{nothing, `^a3 its breaker is open \(.*500.*\), next try`, top, noRest}},
 	{name: "an analyzer returns", settings: []string{"SLOW_START_SEC=600"}, load: func(w *harness, _ *started) {
 		usual(w)
 		w.behave(analyzertest.Behaviour{Refuse: true}, 1)
 		w.eventually("/v1/analyzers/a2", `"breaker":"open"`)
 		w.behave(analyzertest.Behaviour{}, 1)
-	}, verdict: `^All is well`, answers: [4]string{nothing, `^Nobody 3 of 3 analyzers take packets; a2 is warming up$`, noPress, noRest}},
+	}, verdict: `^All is well`, answers: [4]string{nothing, `^Nobody 3 of 3 analyzers take packets; (a1, )?a2(, a3)? (is|are) warming up$`, top, noRest}, shares: `a2.* returns?, and (is|are) due less than the weight\.`},
 	{name: "an analyzer is slow", settings: []string{"PER_ANALYZER_QUEUE_SIZE=50", "JOURNAL=disk", "MAX_FAILURES=1000", "SENDER_TIMEOUT_MS=60000"}, load: func(w *harness, _ *started) {
 		usual(w)
 		w.behave(slow, 0)
-	}, verdict: `^a1 is full: more comes than it delivers\. What to do`, answers: [4]string{nothing, `^Nobody 3 of 3 analyzers take packets; a1 is full`, `^(web-1|batch-7|Nobody) `, `^((?!the journal is full).)*$`}},
+	}, verdict: `^a1 is full: more comes than it delivers\. What to do`, answers: [4]string{nothing, `^Nobody 3 of 3 analyzers take packets; a1 is full`, top, `^((?!the journal is full).)*$`}, shares: `^a1 is full: each gets what it has room for, not its weight, so Off by is not measured\.$`, router: `^by room, not by weight$`},
 	{name: "an analyzer is drained", load: func(w *harness, _ *started) {
 		usual(w)
 		w.behave(analyzertest.Behaviour{Hang: true}, 0)
 		w.eventually("/v1/analyzers/a1", `"in_flight":{"packets":`)
 		w.api("PATCH", "/v1/analyzers/a1", `{"state":"drain","deadline":"10m","reason":"kernel"}`)
-	}, verdict: `.`, answers: [4]string{nothing, `^a1 an operator (drains|drained) it$`, `.`, `.`}},
+	}, verdict: `.`, answers: [4]string{nothing, `^a1 an operator (drains|drained) it$`, `.`, `.`}, shares: `^a1 is out: `},
 	{name: "the backlog grows", picture: "backlog", settings: []string{"JOURNAL=disk", "PER_ANALYZER_QUEUE_SIZE=50", "MAX_FAILURES=1000", "SENDER_TIMEOUT_MS=60000"}, load: func(w *harness, _ *started) {
 		usual(w)
 		w.behave(slow, 0, 1, 2)
-	}, verdict: `^(a1, a2, a3 are full: more comes than they deliver|[\d,]+ messages wait, the oldest for )`, answers: [4]string{nothing, `^Nobody 3 of 3 `, `^batch-7 \d+ % of the messages that wait`, `^Not yet: it grows [\d,]+ messages, the oldest .* old, [\d,]+ more a second on average`}},
+	}, verdict: `^(a1, a2, a3 are full: more comes than they deliver|[\d,]+ messages wait, the oldest for )`, answers: [4]string{nothing, `^Nobody 3 of 3 `, top + `; has \d+ % of what waits$`, `^Not yet: it grows [\d,]+ messages, the oldest .* old; [\d,]+ messages/s more in than out`}, router: `^by room, not by weight$`},
 	{name: "the backlog shrinks", settings: []string{"JOURNAL=disk", "MAX_FAILURES=1000", "SENDER_TIMEOUT_MS=60000"}, load: func(w *harness, _ *started) {
 		stop := w.emit("batch-7", 400, "1-100")
 		w.behave(slow, 0, 1, 2)
 		w.matches("/v1/status", `"queued":\{"packets":[5-9]\d{3}`)
 		stop()
-	}, verdict: `.`, answers: [4]string{nothing, `^Nobody 3 of 3 `, `^batch-7 \d+ % of the messages that wait`, `^In about \d+ (min|s)`}},
+	}, verdict: `.`, answers: [4]string{nothing, `^Nobody 3 of 3 `, `^batch-7 has \d+ % of what waits$`, `^In about \d+ (min|s) .* old; [\d,]+ messages/s more out than in$`}},
 	{name: "it is full", settings: []string{"INGEST_BUFFER_SIZE=200", "PER_ANALYZER_QUEUE_SIZE=50", "MAX_FAILURES=1000", "SENDER_TIMEOUT_MS=60000"}, load: func(w *harness, _ *started) {
 		usual(w)
 		w.behave(slow, 0, 1, 2)
-	}, verdict: `^[\d.,]+ packets/s are refused: overloaded\. Emitters that try again lose nothing\. What to do`, answers: [4]string{nothing, `^Nobody 3 of 3 `, `^(batch-7|web-1) \d+ % of the messages that wait; some of its packets are refused: overloaded`, `^(Not yet|In about)`}},
+	}, verdict: `^[\d.,]+ packets/s are refused: overloaded\. Emitters that try again lose nothing\. What to do`, answers: [4]string{refused, `^Nobody 3 of 3 `, `^(batch-7|web-1) .*has \d+ % of what waits; some refused lately: overloaded`, `^(Not yet|In about)`}},
 	{name: "dead letters", load: func(w *harness, _ *started) {
 		w.emit("web-1", 40, "1-100")
 		w.behave(analyzertest.Behaviour{Status: 400}, 0, 1, 2)
-	}, verdict: `^Analyzers refuse [\d.]+ packets/s for good; they are kept as dead letters\. What to do`, answers: [4]string{`^Nothing unaccounted 0 messages, [\d,]+ dead letters?$`, nobody, noPress, `^There is none nothing waits$`}},
+	}, verdict: `^Analyzers refuse [\d.]+ packets/s for good; they are kept as dead letters\. What to do`, answers: [4]string{`^Nothing that was accepted since the start: 0 messages unaccounted, [\d,]+ dead letters? kept$`, nobody, `^web-1 sends about [\d,.]+ messages/s, 100 % of all$`, `^There is none nothing waits$`}},
 	{name: "an emitter over its limit", settings: []string{"RATE_LIMIT=3000"}, load: func(w *harness, _ *started) { usual(w) },
-		verdict: `^All is well`, answers: [4]string{nothing, nobody, `^batch-7 [\d,]+ packets refused lately: rate limited$`, noRest}},
-	{name: "no analyzers", picture: "no-analyzers", router: "no analyzer", settings: []string{"ANALYZERS=lease+http://analyzers=1"}, load: func(w *harness, _ *started) { usual(w) },
-		verdict: `^There is no analyzer: nothing is accepted until there is one\.`, answers: [4]string{nothing, `^There is no analyzer `, `.`, `.`}},
-	{name: "no analyzer answers", router: "no analyzer", settings: []string{"JOURNAL=disk"}, load: func(w *harness, _ *started) {
+		verdict: `^All is well: nothing that was accepted is lost`, answers: [4]string{refused, nobody, `^(batch-7 sends .*; some|web-1 sends .*; some of .batch-7.) refused lately: rate limited$`, noRest}},
+	{name: "no analyzers", picture: "no-analyzers", router: "^no analyzer$", settings: []string{"ANALYZERS=lease+http://analyzers=1"}, load: func(w *harness, _ *started) { usual(w) },
+		verdict: `^There is no analyzer: nothing is accepted until there is one\.`, answers: [4]string{refused, `^There is no analyzer `, `.`, `.`}},
+	{name: "no analyzer answers", router: "^no analyzer$", settings: []string{"JOURNAL=disk"}, load: func(w *harness, _ *started) {
 		usual(w)
 		w.behave(analyzertest.Behaviour{Refuse: true}, 0, 1, 2)
-	}, verdict: `^No analyzer is healthy \(connection refused\): packets are stored until one is\. What to do`, answers: [4]string{nothing, `^a1, a2, a3 their breakers are open`, `^(batch-7|web-1) `, `^Not yet: it grows [\d,]+ messages, the oldest \d\d s old, [\d,]+ more a second on average; the journal is full in about \d+ h`}},
+	}, verdict: `^No analyzer is healthy \(connection refused\): packets are stored until one is\. What to do`, answers: [4]string{nothing, `^a1, a2, a3 their breakers are open`, `^(batch-7|web-1) `, `^Not yet: it grows [\d,]+ messages, the oldest \d\d s old; [\d,]+ messages/s more in than out; the journal is full in about \d+ h`}},
 	{name: "the disk is full", full: true, picture: "disk-full", settings: []string{"JOURNAL=disk", "JOURNAL_MAX_BYTES=8388608", "MAX_BODY_BYTES=65536"}, load: func(w *harness, _ *started) { usual(w) },
-		verdict: `^[\d.,]+ packets/s are refused: the journal cannot be written: only [\d,]+ bytes are free at .*\. Emitters that try again lose nothing\. What to do about JournalUnwritable$`,
-		answers: [4]string{nothing, nobody, `^(Not known packets are refused before it is read whose they are|(batch-7|web-1) [\d,]+ packets? refused lately: journal unwritable)$`, noRest}},
+		verdict: `^[\d.,]+ packets/s are refused: the journal cannot be written: only [\d.]+ MiB are free at .*: a new segment needs 0\.50 MiB, and 0\.50 MiB in reserve\. Emitters that try again lose nothing\. What to do about JournalUnwritable$`,
+		answers: [4]string{refused, nobody, `^(Not known packets are refused before it is read whose they are|(batch-7|web-1) some refused lately: journal unwritable)$`, noRest}},
 	{name: "it stops", late: true, settings: []string{"JOURNAL=disk", "SHUTDOWN_TIMEOUT_SEC=60", "DRAIN_SEC=15", "MAX_FAILURES=1000", "SENDER_TIMEOUT_MS=60000"}, load: func(w *harness, d *started) {
 		usual(w)
 		w.behave(analyzertest.Behaviour{Hang: true}, 0, 1, 2)
 		w.matches("/v1/status", `"in_flight":\{"packets":[1-9]`)
 		_ = d.command.Process.Signal(syscall.SIGTERM)
-	}, verdict: `^The distributor stops: it refuses new packets and delivers the [\d,]+ packets that it holds\.`, answers: [4]string{nothing, `^Nobody`, `.`, `^Not yet: nothing is delivered [\d,]+ messages, the oldest .* old$`}},
+	}, verdict: `^The distributor stops: it refuses new packets and delivers the [\d,]+ packets that it holds\.`, answers: [4]string{some, `^Nobody`, `.`, `^Not yet: nothing is delivered [\d,]+ messages, the oldest .* old$`}},
 }
 
 // In each situation the first screen has the four answers.
@@ -206,8 +210,8 @@ func (b *tab) says(s situation) {
 		all[i] = quoted(pattern)
 	}
 	b.until(fmt.Sprintf("(() => { const said = [document.querySelector('.verdict > :last-child'), ...document.querySelectorAll('.answers dd')].map(e => e.innerText.replace(/\\s+/g, ' ')); globalThis.said = said; return [%s].every((p, i) => new RegExp(p).test(said[i])); })()", strings.Join(all, ", ")))
-	if s.router != "" {
-		b.until("[...document.querySelectorAll('.node')].some(n => n.querySelector('.name').textContent === 'Router' && n.querySelector('.sub').textContent === " + quoted(s.router) + ")")
+	for selector, pattern := range map[string]string{"a[href='#/packet'] .sub": s.router, "section:has(> .analyzers) > p": s.shares} {
+		b.until(fmt.Sprintf("new RegExp(%s).test(document.querySelector(%s)?.textContent.replace(/\\s+/g, ' '))", quoted(pattern), quoted(selector)))
 	}
 	if lacking := value[[]string](b, "[...document.querySelectorAll('.banner:is(.bad, .warn) .verdict > :last-child, .warnings li')].filter(e => !e.querySelector('a[href^=\"#/runbook/\"]')).map(e => e.innerText)"); len(lacking) > 0 {
 		b.Errorf("warnings without a recipe: %q", lacking)

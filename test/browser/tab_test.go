@@ -234,15 +234,18 @@ func (b *tab) until(expression string) {
 	}
 }
 
+// pageText is the text of the page, in which a number and its unit are kept together.
+const pageText = "document.body.innerText.replaceAll('\\u00a0', ' ')"
+
 // shows waits for a text on the page, and lacks for its absence.
 func (b *tab) shows(text string) {
 	b.Helper()
-	b.until("document.body.innerText.includes(" + quoted(text) + ")")
+	b.until(pageText + ".includes(" + quoted(text) + ")")
 }
 
 func (b *tab) lacks(text string) {
 	b.Helper()
-	b.until("!document.body.innerText.includes(" + quoted(text) + ")")
+	b.until("!" + pageText + ".includes(" + quoted(text) + ")")
 }
 
 func quoted(text string) string {

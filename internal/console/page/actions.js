@@ -122,14 +122,14 @@ const flat = async () => {
   const all = {};
   for (const a of analyzers.analyzers) for (const key in a.spec) all[`analyzers/${a.id}/${key}`] = a.spec[key];
   for (const key in settings.settings) all[`settings/${key}`] = settings.settings[key].value;
-  for (const l of limits.limits) all[`limits/${l.emitter}`] = `${l.rate} messages/s`;
+  for (const l of limits.limits) all[`limits/${l.emitter}`] = {rate: l.rate};
   return all;
 };
 
 const difference = (before, after) => [...new Set([...Object.keys(before), ...Object.keys(after)])].sort()
   .filter(path => value(before[path]) !== value(after[path])).map(path => ({path, old: before[path], new: after[path]}));
 
-const Changes = ({changes}) => html`<ul class="changes">${changes.map(c => html`<li key=${c.path}><code>${c.path}</code>: ${value(c.old)} → <b>${value(c.new)}</b></li>`)}</ul>`;
+const Changes = ({changes}) => html`<ul class="changes">${changes.map(c => html`<li key=${c.path}><code>${c.path}</code>: ${value(c.old, c.path)} → <b>${value(c.new, c.path)}</b></li>`)}</ul>`;
 
 const Projection = ({list}) => {
   const now = recentShares();
@@ -212,7 +212,7 @@ export class Dialog extends Component {
         ${(problem?.code === 'last_analyzer' || values.force) && html`<label class="check"><input type="checkbox" checked=${!!values.force} onChange=${e => this.set('force', e.target.checked)} /> Do it although no analyzer is left</label>`}
         ${result?.changed && html`<p>${result.changed.length ? 'This changes:' : 'This changes nothing.'}</p><${Changes} changes=${result.changed} />`}
         ${result?.warnings?.map(w => html`<p class="tinted warn">${sentence(w)}</p>`)}
-        ${result?.projected?.length > 0 && html`<${Projection} list=${result.projected} />${result.bound_messages > 0 && html`<p class="quiet">No analyzer will be further off its share than ${count(result.bound_messages)} messages.</p>`}`}
+        ${result?.projected?.length > 0 && html`<${Projection} list=${result.projected} />${result.bound_messages > 0 && html`<p class="quiet">No analyzer will be further off its share than ${plural(Math.ceil(result.bound_messages), 'message')}.</p>`}`}
         ${result?.shadowed?.map(s => html`<p class="quiet">Does not count: ${s}</p>`)}
         ${result?.matched !== undefined && html`<p>${plural(result.matched, 'dead letter')} match${result.matched === 1 ? 'es' : ''}.</p>`}
         ${!result && !problem && !(action.unrevised && !action.dry) && html`<p class="quiet">Asking what it would do…</p>`}

@@ -6,6 +6,11 @@ import {Sized} from './flow.js';
 
 export const MAX_LINES = 8;
 
+// DASHES tell lines apart without colours.
+export const DASHES = ['', '6 4', '2 3', '10 3 2 3', '12 5', '4 2', '1 4', '8 2 2 2 2 2'];
+
+const Key = ({line}) => html`<svg class="key" width="26" height="6" aria-hidden="true"><path d="M0 3H26" style=${{stroke: `var(${line.color})`}} stroke-dasharray=${line.dash} /></svg>`;
+
 export const Spark = ({values, label}) => {
   const last = values.slice(-120), top = Math.max(...last.map(v => v ?? 0), 1e-9);
   const points = last.map((v, i) => v === null ? null : `${i + 120 - last.length},${(27 - 25 * v / top).toFixed(1)}`).filter(Boolean);
@@ -59,8 +64,8 @@ export class Chart extends Component {
   render({id, title, lines, format, unit, top, note}, {at, open}) {
     const last = state.times.length - 1, shown = at !== null && at !== undefined && at <= last ? at : last;
     return html`<section class="card chart" aria-labelledby=${id}>
-      <h2 id=${id}>${title}<span class="unit">${unit}</span></h2>
-      <ul class="legend">${lines.map(l => html`<li key=${l.label}><i class=${'key ' + (l.dash ? 'dashed' : '')} style=${{borderColor: `var(${l.color})`}}></i>${l.label} <b>${format(l.values[shown])}</b></li>`)}
+      <h2 id=${id}>${title} <span class="unit">${unit}</span></h2>
+      <ul class="legend">${lines.map(l => html`<li key=${l.label}><${Key} line=${l} />${l.label} <b>${format(l.values[shown])}</b></li>`)}
         <li class="time">${last >= 0 ? clock(1000 * state.times[shown]) : ''}</li></ul>
       <${Sized} class="plot" height="190px" draw=${width => last < 1 ? html`<p class="quiet">No data yet.</p>` : html`<${Plot} width=${width} lines=${lines} format=${format} top=${top} at=${at} onHover=${i => i !== this.state.at && this.setState({at: i})} />`} />
       ${note && html`<p class="quiet">${note}</p>`}
@@ -78,9 +83,9 @@ const Rows = ({lines, format, title}) => {
 
 const column = name => state.columns[name] ?? [];
 
-export const Throughput = () => html`<${Chart} id="throughput" title="Throughput" unit="messages/s" format=${rate} lines=${[
+export const Throughput = () => html`<${Chart} id="throughput" title="Throughput" unit="messages/s, each second" format=${rate} lines=${[
   {label: 'in', values: column('accepted_messages_per_s'), color: '--series-1'},
-  {label: 'out', values: column('delivered_messages_per_s'), color: '--series-2', dash: '6 4'},
+  {label: 'out', values: column('delivered_messages_per_s'), color: '--series-2', dash: DASHES[1]},
 ]} />`;
 
 const ROUNDING = 1e-9; // of moving sums
@@ -100,7 +105,7 @@ const shares = ids => {
 export const Shares = () => {
   const ids = state.analyzers.map(a => a.id).slice(0, MAX_LINES), values = shares(ids);
   const more = state.analyzers.length - ids.length;
-  return html`<${Chart} id="shares" title="Share of the messages" unit="%, over 10 s" top=${1} format=${v => percent(v, 0)}
-    lines=${ids.map((id, i) => ({label: id, values: values[i], color: `--series-${i + 1}`}))}
+  return html`<${Chart} id="shares" title="Share of the messages" unit="%, over 10\u00a0s" top=${1} format=${v => percent(v, 0)}
+    lines=${ids.map((id, i) => ({label: id, values: values[i], color: `--series-${i + 1}`, dash: DASHES[i]}))}
     note=${more > 0 && `The first ${ids.length} of ${ids.length + more} analyzers; the others have their own page.`} />`;
 };

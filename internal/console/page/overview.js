@@ -1,10 +1,11 @@
 // The first page, in the order of urgency.
 import {html, Component} from './html.js';
-import {state, changed, merged, recentShares, mayChange, retry, logOut} from './store.js';
-import {count, rate, percent, signed, plural, seconds, span, age, clock, value, words} from './format.js';
-import {answers, refusals, quiet, level, why, isOut, stateWords, waiting} from './verdict.js';
+import {state, changed, merged, recentShares, mayChange, retry, logOut, self, WINDOW} from './store.js';
+import {count, rate, perSecond, percent, signed, plural, seconds, span, age, clock, value, words} from './format.js';
+import {level, why, nextTry, isOut, stateWords} from './condition.js';
+import {answers, refusals, recent, quiet, waiting} from './verdict.js';
 import {act, analyzerActions, addAnalyzer, changeSetting, revertSetting, revertAll, reload, replayLetters} from './actions.js';
-import {Flow} from './flow.js';
+import {Flow, routing} from './flow.js';
 import {Spark, Throughput, Shares} from './charts.js';
 
 const ago = time => age(Math.max(0, (Date.now() - time) / 1000));
@@ -47,16 +48,16 @@ const Recipe = ({name}) => name && html` <a href=${'#/runbook/' + name}>What to 
 
 // Announcement tells screen readers a change of the state. It has no number that changes with each
 // second, since each change is spoken.
-const Announcement = ({text}) => html`<p class="sr" role="status" aria-live="polite">${text.replace(/\d[\d.,]*( [GM])? (?=(%|packet|message|stored|setting|file|write))|(\d+m)?\d+s (?=ago)|(?<=the oldest) for [^:]*/g, '')}</p>`;
+const Announcement = ({text}) => html`<p class="sr" role="status" aria-live="polite">${text.replace(/\d[\d.,]*(\s[GM])?\s(?=(%|packet|message|stored|setting|file|write))|(\d+m)?\d+s (?=ago)|(?<=the oldest) for [^:]*|(?<=it is full) (within|in about) [^,]*/g, '')}</p>`;
 
 export const Banner = ({found, now}) => {
   const rest = found.filter(w => w.text !== now.text);
   const recipe = found.find(w => w.text === now.text)?.recipe;
   const v = state.link === 'live' || !state.snapshot ? now : {level: 'none', mark: '?', text: `Not known now. At ${clock(state.snapshot.time)} it was: ${now.text}`};
   return html`<section class=${'banner ' + v.level} aria-label="State">
-    <${Announcement} text=${v.text} />
+    <${Announcement} text=${v.text} />${self() && html`<p class="quiet">Cluster of ${plural(state.cluster.distributors.length, 'distributor')}, as ${self()} sees it</p>`}
     <p class="verdict"><span class="mark" aria-hidden="true">${v.mark}</span><span>${v.text}<${Recipe} name=${recipe} /></span></p>
-    <dl class="answers">${answers().map(a => html`<div key=${a.question} class=${a.level}><dt>${a.question}</dt>
+    <dl class="answers">${answers().map(a => html`<div key=${a.question} class=${a.level}><dt>${a.question}${a.scope && ` · ${a.scope}`}</dt>
       <dd><b>${a.emitter ? html`<a href=${'#/emitter/' + encodeURIComponent(a.emitter)}>${a.text}</a>` : a.text}</b><span>${a.more}</span></dd></div>`)}</dl>
     ${rest.length > 0 && html`<ul class="warnings">${rest.map(w => html`<li key=${w.recipe + w.text.slice(0, 9)} class=${w.level}><span class="tag ${w.level}">${{bad: 'critical', warn: 'warning', info: 'note'}[w.level]}</span> ${w.text}<${Recipe} name=${w.recipe} /></li>`)}</ul>`}
   </section>`;
@@ -64,7 +65,7 @@ export const Banner = ({found, now}) => {
 
 const column = name => state.columns[name] ?? [];
 
-const Number = ({title, value: text, unit, more, values}) => html`<div class="card number"><h2>${title}</h2>
+const Number = ({title, of, value: text, unit, more, values}) => html`<div class="card number"><h2>${title} <span class="unit">${[of, self()].filter(Boolean).join(', ')}</span></h2>
   <p><b>${text}</b> <span class="unit">${unit}</span></p><${Spark} values=${values} label=${`${title}, the last two minutes`} /><p class="quiet">${more}</p></div>`;
 
 const refusedColumn = () => {
@@ -74,13 +75,14 @@ const refusedColumn = () => {
 
 export const Numbers = () => {
   const v = state.snapshot?.values ?? {}, refused = refusals(), sum = refused.reduce((all, r) => all + r.rate, 0);
-  const [oldest, unit] = (v.oldest_age_s > 0 ? span(v.oldest_age_s) : state.snapshot ? '0 ms' : '–').split(/ (.*)/);
-  const growth = v.accepted_messages_per_s - v.delivered_messages_per_s - (v.dead_lettered_packets_per_s > 0 ? NaN : 0);
+  const [oldest, unit] = (v.oldest_age_s > 0 ? span(v.oldest_age_s) : state.snapshot ? '0 ms' : '–').split(/\s(.*)/);
+  const into = recent('accepted_messages_per_s'), out = recent('delivered_messages_per_s'), last = `last ${span(WINDOW)}`;
+  const growth = recent('dead_lettered_packets_per_s') > 0 ? NaN : into - out;
   return html`<section class="numbers" aria-label="Four numbers">
-    <${Number} title="In" value=${rate(v.accepted_messages_per_s)} unit="messages/s" values=${column('accepted_messages_per_s')} more=${`${rate(v.accepted_packets_per_s)} packets/s accepted`} />
-    <${Number} title="Out" value=${rate(v.delivered_messages_per_s)} unit="messages/s" values=${column('delivered_messages_per_s')} more=${growth > 0.05 * v.accepted_messages_per_s && v.oldest_age_s > 1 ? `${rate(growth)} messages/s less than in` : `${rate(v.delivered_packets_per_s)} packets/s delivered`} />
+    <${Number} title="In" of=${last} value=${rate(into)} unit="messages/s" values=${column('accepted_messages_per_s')} more=${`${perSecond(recent('accepted_packets_per_s'), 'packet')} accepted`} />
+    <${Number} title="Out" of=${last} value=${rate(out)} unit="messages/s" values=${column('delivered_messages_per_s')} more=${growth > 0.05 * into && v.oldest_age_s > 1 ? `${perSecond(growth, 'message')} less than in` : `${perSecond(recent('delivered_packets_per_s'), 'packet')} delivered`} />
     <${Number} title="Oldest packet waits" value=${oldest} unit=${unit} values=${column('oldest_age_s')} more=${`${plural(v.undelivered_packets, 'packet')} (${plural(v.undelivered_messages, 'message')})`} />
-    <${Number} title="Refused" value=${rate(state.snapshot ? sum : NaN)} unit="packets/s" values=${refusedColumn()} more=${refused.length ? words(refused[0].reason) + (refused.length > 1 ? ` and ${refused.length - 1} more` : '') + ', last 10 s' : state.snapshot ? 'none in the last 10 s' : ''} />
+    <${Number} title="Refused" of=${last} value=${rate(state.snapshot ? sum : NaN)} unit="packets/s" values=${refusedColumn()} more=${refused.length ? words(refused[0].reason) + (refused.length > 1 ? ` and ${refused.length - 1} more` : '') : state.snapshot ? 'none' : ''} />
   </section>`;
 };
 
@@ -114,7 +116,7 @@ export const ShareBar = ({share, due, target, kind}) => html`<span class=${'bar 
   <span class="n fixed">${percent(share)}</span><span class="quiet due"> due ${percent(due)}</span>`;
 
 const Row = ({a, share}) => {
-  const kind = level(a), reason = a.out === 'breaker_open' && a.until ? `next try at ${clock(a.until)}` : why(a);
+  const kind = level(a), reason = a.out === 'breaker_open' && a.until ? nextTry(a) : why(a);
   return html`<tr class=${kind}>
     <th scope="row"><a class="row" href=${'#/analyzer/' + encodeURIComponent(a.id)}>${a.id}</a></th>
     <td class="state"><span class=${'tag ' + kind}>${stateWords(a)}</span>${reason && html`<span class="quiet reason">${reason}${a.health === 'warming up' && !isOut(a) ? `: ${percent(a.ramp, 0)}` : ''}</span>`}</td>
@@ -132,15 +134,15 @@ export class Analyzers extends Component {
     const all = merged(), shown = all.filter(a => (a.id + ' ' + stateWords(a)).toLowerCase().includes(filter.toLowerCase()));
     const shares = recentShares();
     return html`<section class="card" aria-labelledby="analyzers-title">
-      <div class="title"><h2 id="analyzers-title">Analyzers</h2>
+      <div class="title"><h2 id="analyzers-title">Analyzers <span class="unit">${self() && `as ${self()} sees them`}</span></h2>
         <input id="filter" type="search" placeholder="Filter ( / )" aria-label="Filter analyzers by id or state" value=${filter} onInput=${e => this.setState({filter: e.target.value})} />
         ${mayChange() && html`<button type="button" onClick=${() => act(addAnalyzer())}>Add…</button>`}</div>
-      <table class="analyzers"><thead><tr><th scope="col">Analyzer</th><th scope="col">State</th><th scope="col">Share of messages <span class="unit">bar: last 10 s, tick: weight</span></th>
-        <th scope="col" class="n">Off by <span class="unit">messages${state.bound ? `, limit ±${count(state.bound)}` : ''}</span></th><th scope="col" class="n">Held <span class="unit">packets queued + sent</span></th>
+      <table class="analyzers"><thead><tr><th scope="col">Analyzer</th><th scope="col">State</th><th scope="col">Share of messages <span class="unit">bar: last 10\u00a0s, tick: weight</span></th>
+        <th scope="col" class="n">Off by <span class="unit">messages${state.bound ? `, limit ±${count(Math.ceil(state.bound))}` : ''}</span></th><th scope="col" class="n">Held <span class="unit">packets queued + sent</span></th>
         <th scope="col" class="n opt">Rate <span class="unit">messages/s, last 10\u00a0s</span></th><th scope="col" class="n opt">p99 <span class="unit">to delivery</span></th><th scope="col"><span class="sr">Actions</span></th></tr></thead>
       <tbody>${shown.map(a => html`<${Row} key=${a.id} a=${a} share=${shares[a.id]} />`)}</tbody></table>
       ${!shown.length && html`<p class="quiet">${all.length ? `No analyzer matches “${filter}”.` : state.status ? 'There is no analyzer.' : 'No data yet.'}</p>`}
-      <${NoControls} /><p><a href="#/scale">How many analyzers are needed</a></p>
+      <p class="quiet">${state.status && all.length > 0 && routing().text}</p><${NoControls} /><p><a href="#/scale">How many analyzers are needed</a></p>
     </section>`;
   }
 }
@@ -177,7 +179,7 @@ const Refusals = () => {
   </section>`;
 };
 
-const change = e => e.old != null && e.new != null ? `: ${value(e.old)} → ${value(e.new)}` : e.old != null ? `: ${value(e.old)} → none` : e.new != null ? `: ${value(e.new)}` : '';
+const change = ({old, new: now, path}) => old != null ? `: ${value(old, path)} → ${value(now, path)}` : now != null ? `: ${value(now, path)}` : '';
 
 export const eventText = e => html`<b>${words(e.kind)}</b> ${e.path ?? ''}${change(e)}${e.actor ? ` by ${e.actor}` : ''}${e.result && e.result !== 'applied' && e.result !== e.kind ? `, ${words(e.result)}` : ''}${e.reason ? `: “${e.reason}”` : ''}`;
 
@@ -194,13 +196,13 @@ class Settings extends Component {
     const others = state.overrides.filter(o => !o.path.startsWith('settings/'));
     return html`<section class="card" aria-labelledby="settings-title"><div class="title"><h2 id="settings-title">Settings and overrides</h2>
       ${all && html`<input type="search" placeholder="Filter" aria-label="Filter settings" value=${filter} onInput=${e => this.setState({filter: e.target.value})} />`}
-      <button type="button" aria-pressed=${!!all} onClick=${() => this.setState({all: !all})}>${all ? 'Only overrides' : `All ${keys.length} settings`}</button>
+      <button type="button" aria-pressed=${!!all} onClick=${() => this.setState({all: !all})}>${all ? 'Only overrides' : `All ${plural(keys.length, 'setting')}`}</button>
       ${mayChange() && state.overrides.length > 0 && html`<button type="button" onClick=${() => act(revertAll())}>Revert all…</button>`}
       ${mayChange() && html`<button type="button" onClick=${() => act(reload())}>Reload the file…</button>`}</div>
       ${shown.length + (all ? 0 : others.length) ? html`<table class="settings"><thead><tr><th scope="col">Setting</th><th scope="col">Value</th><th scope="col">From</th><th scope="col"><span class="sr">Actions</span></th></tr></thead><tbody>
-        ${shown.map(k => html`<tr key=${k}><th scope="row">${k}</th><td>${value(state.settings[k].value)}</td><td>${state.settings[k].overridden ? html`<span class="tag info">override${expiry(state.settings[k].expires)}</span>` : state.settings[k].origin}</td>
+        ${shown.map(k => html`<tr key=${k}><th scope="row">${k}</th><td>${value(state.settings[k].value, k)}</td><td>${state.settings[k].overridden ? html`<span class="tag info">override${expiry(state.settings[k].expires)}</span>` : state.settings[k].origin}</td>
           <td class="menus">${mayChange() && html`<button type="button" aria-label=${`Change ${k}`} onClick=${() => act(changeSetting(k))}>Change…</button>${state.settings[k].overridden && html` <button type="button" aria-label=${`Revert ${k}`} onClick=${() => act(revertSetting('settings/' + k))}>Revert…</button>`}`}</td></tr>`)}
-        ${!all && others.map(o => html`<tr key=${o.path}><th scope="row">${o.path}</th><td>${value(o.value)}</td><td><span class="tag info">override${expiry(o.expires)}</span><span class="quiet"> in place of ${value(o.base)}, by ${o.actor}</span></td>
+        ${!all && others.map(o => html`<tr key=${o.path}><th scope="row">${o.path}</th><td>${value(o.value, o.path)}</td><td><span class="tag info">override${expiry(o.expires)}</span><span class="quiet"> in place of ${value(o.base, o.path)}, by ${o.actor}</span></td>
           <td class="menus">${mayChange() && html`<button type="button" aria-label=${`Revert ${o.path}`} onClick=${() => act(revertSetting(o.path))}>Revert…</button>`}</td></tr>`)}
       </tbody></table>` : html`<p class="quiet">${all ? 'No setting matches.' : 'All is as in the configuration file.'}</p>`}
       <p><a href="/v1/config?format=yaml">The configuration that is in force</a> as a file, without secrets.</p>
@@ -208,31 +210,37 @@ class Settings extends Component {
   }
 }
 
-const curl = () => {
-  const host = location.hostname.includes(':') ? location.host : location.hostname;
-  return `curl http://${host}:8080/ingest -H 'Content-Type: application/json' -d '{"emitter_id":"web-1","packet_id":"1","messages":[{"timestamp":${state.snapshot.time - state.snapshot.time % 60000},"level":"INFO","message":"hello"}]}'`;
-};
+const curl = () => `curl ${state.status.ingest ?? 'http://HOST:PORT'}/ingest -H 'Content-Type: application/json' -d '{"emitter_id":"web-1","packet_id":"1","messages":[{"timestamp":${state.snapshot.time - state.snapshot.time % 60000},"level":"INFO","message":"hello"}]}'`;
 
 // NoTraffic is for a person who has just started the distributor.
-const NoTraffic = () => quiet() && !state.status.ledger.accepted.packets && html`<section class="card"><h2>No traffic</h2><p>No packet has come since the start of the process. This sends one, if PORT is 8080:</p><pre tabindex="0">${curl()}</pre></section>`;
+const NoTraffic = () => quiet() && !state.status.ledger.accepted.packets && html`<section class="card"><h2>No traffic</h2><p>No packet has come since the start of the process. This sends one:</p><pre tabindex="0">${curl()}</pre></section>`;
 
 // isWeb reports whether an address that another distributor announced may be a link.
 const isWeb = url => /^https?:\/\//i.test(url ?? '');
+
+// withOwnRates returns the distributors and the sum of their rates. Those of this one are the ones
+// that the rest of the page shows.
+const withOwnRates = c => {
+  const own = {accepted_messages_per_s: recent('accepted_messages_per_s'), delivered_messages_per_s: recent('delivered_messages_per_s')};
+  const all = c.distributors.map(d => d.answers ? {...d, rates: own} : d);
+  return {all, rates: Object.fromEntries(Object.keys(own).map(name => [name, all.reduce((sum, d) => sum + d.rates[name], 0)]))};
+};
 
 // Cluster shows the distributors that share the journal, the one that serves this page, and the sum.
 const Cluster = () => {
   const c = state.cluster;
   if (!c) return '';
+  const {all, rates: sum} = withOwnRates(c);
   const cells = (rates, ledger) => html`<td class="n">${rate(rates.accepted_messages_per_s)}</td><td class="n">${rate(rates.delivered_messages_per_s)}</td>
     <td class="n opt">${count(ledger.accepted.packets)}</td><td class="n opt">${count(ledger.delivered.packets)}</td><td class="n">${count(ledger.queued.packets + ledger.in_flight.packets)}</td>`;
   return html`<section class="card" aria-labelledby="cluster-title"><h2 id="cluster-title">Cluster</h2>
-    <table><thead><tr><th scope="col">Distributor</th><th scope="col">State</th><th scope="col" class="n">In <span class="unit">messages/s</span></th><th scope="col" class="n">Out <span class="unit">messages/s</span></th>
+    <div class="scroll" tabindex="0" role="region" aria-label="Distributors"><table><thead><tr><th scope="col">Distributor</th><th scope="col">State</th><th scope="col" class="n">In <span class="unit">messages/s</span></th><th scope="col" class="n">Out <span class="unit">messages/s</span></th>
       <th scope="col" class="n opt">Accepted <span class="unit">packets</span></th><th scope="col" class="n opt">Delivered <span class="unit">packets</span></th><th scope="col" class="n">Held <span class="unit">packets</span></th></tr></thead>
-    <tbody>${c.distributors.map(d => html`<tr key=${d.name}><th scope="row">${isWeb(d.admin) && !d.answers ? html`<a href=${d.admin}>${d.name}</a>` : d.name}${d.answers && html` <span class="tag info">serves this page</span>`}</th>
+    <tbody>${all.map(d => html`<tr key=${d.name}><th scope="row">${isWeb(d.admin) && !d.answers ? html`<a href=${d.admin}>${d.name}</a>` : d.name}${d.answers && html` <span class="tag info">serves this page</span>`}</th>
       <td class="state"><span class=${'tag ' + (d.state === 'normal' && d.ready ? 'good' : d.ready ? 'warn' : 'bad')}>${d.state}${d.ready ? '' : ', not ready'}</span><span class="quiet reason">${d.version}, revision ${d.revision}${d.synchronized ? '' : ', settings not synchronized'}</span></td>
       ${cells(d.rates, d.ledger)}</tr>`)}
-    <tr><th scope="row">Sum</th><td>${c.sum.ready} of ${c.sum.distributors} ready</td>${cells(c.sum.rates, c.sum.ledger)}</tr></tbody></table>
-    <p class="quiet">${c.stored ? `The streams hold ${plural(c.stored.envelopes, 'envelope')}, ${percent(c.stored.bytes / (c.stored.limit_bytes || Infinity), 0)} of their limit. ` : ''}All else on this page is of the distributor that serves it.${c.connected ? '' : ` Others may have come or gone unnoticed: ${c.detail}.`}</p>
+    <tr><th scope="row">Sum</th><td>${c.sum.ready} of ${c.sum.distributors} ready</td>${cells(sum, c.sum.ledger)}</tr></tbody></table></div>
+    <p class="quiet">${c.stored ? `The streams hold ${plural(c.stored.envelopes, 'envelope')}, ${percent(c.stored.bytes / (c.stored.limit_bytes || Infinity), 0)} of their limit. ` : ''}Rates are of the last ${span(WINDOW)} here, and as last announced by the others. What follows is of ${self()}.${c.connected ? '' : ` Others may have come or gone unnoticed: ${c.detail}.`}</p>
   </section>`;
 };
 

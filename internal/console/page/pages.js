@@ -2,11 +2,11 @@
 import {html, Component} from './html.js';
 import {state, merged, mayChange, recentShares, logIn, changed} from './store.js';
 import {get, events as streamEvents} from './api.js';
-import {count, rate, percent, plural, signed, span, clock, value, words, sentence} from './format.js';
-import {level, why, stateWords, isOut, outage, recipeOf} from './verdict.js';
+import {count, rate, perSecond, percent, plural, signed, span, clock, value, words, sentence} from './format.js';
+import {level, why, nextTry, stateWords, isOut, outage, recipeOf} from './condition.js';
 import {act, analyzerActions, setLimit, clearLimit, replayLetters, deleteLetters, cancelReplay} from './actions.js';
 import {ShareBar, NoControls, eventText} from './overview.js';
-import {Chart} from './charts.js';
+import {Chart, DASHES} from './charts.js';
 
 // Asked shows the response to a read, which is asked anew when its path changes, and each few
 // seconds if it is live.
@@ -70,15 +70,15 @@ export const Analyzer = ({id}) => {
       <p class="share"><${ShareBar} share=${recentShares()[id]} due=${a.due} target=${a.target_share} kind=${level(a)} /></p>
       <${Asked} live path=${'/v1/explain?analyzer=' + encodeURIComponent(id)} show=${x => html`<p>${plain(x.sentence)}</p>`} />
       <dl class="facts"><${Fact} name="URL">${a.url}</${Fact}>${a.group && html`<${Fact} name="Group">${a.group}${a.registered ? ', which it joined itself' : ''}</${Fact}>`}<${Fact} name="Weight">${value(a.weight)}, ${percent(a.target_share)} of all weights</${Fact}>
-        <${Fact} name="Ramp after a return">${percent(a.ramp, 0)} of the weight counts</${Fact}><${Fact} name="Off its share">${isOut(a) || !state.bound ? '–' : `${signed(a.deviation)} messages, limit ±${count(state.bound)}`}</${Fact}>
+        <${Fact} name="Ramp after a return">${percent(a.ramp, 0)} of the weight counts</${Fact}><${Fact} name="Off its share">${isOut(a) || !state.bound ? '–' : `${signed(a.deviation)}\u00a0messages, limit ±${count(Math.ceil(state.bound))}`}</${Fact}>
         <${Fact} name="Queue">${count(a.queued)} of ${plural(a.limit, 'packet')}</${Fact}><${Fact} name="Sent, not yet answered">${plural(a.sending, 'packet')}</${Fact}>
-        <${Fact} name="Pace">${rate(a.pace)} messages/s delivered</${Fact}><${Fact} name="p99 to delivery">${a.p99s && a.rate ? span(a.p99s) : '–'}</${Fact}>
-        <${Fact} name="Breaker">${words(a.breaker)}${a.until ? `, next try at ${clock(a.until)}` : ''}${outage(a) ? `; opened by: ${a.outage}` : ''}</${Fact}><${Fact} name="Routed since the start">${plural(a.routed.messages, 'message')}</${Fact}></dl></section>
+        <${Fact} name="Pace">${perSecond(a.pace, 'message')} delivered</${Fact}><${Fact} name="p99 to delivery">${a.p99s && a.rate ? span(a.p99s) : '–'}</${Fact}>
+        <${Fact} name="Breaker">${words(a.breaker)}${a.until ? `, ${nextTry(a)}` : ''}${outage(a) ? `; opened by: ${a.outage}` : ''}</${Fact}><${Fact} name="Routed since the start">${plural(a.routed.messages, 'message')}</${Fact}></dl></section>
     <section class="card"><h2>Outages of the last 15 min</h2>${out.length ? html`<ol class="events">${out.map(o => html`<li key=${o.from}><time>${clock(1000 * o.from)}</time> <span>${o.to ? `out for ${span(o.to - o.from)}, until ${clock(1000 * o.to)}` : `out since then, for ${span(state.times.at(-1) - o.from)}`}</span></li>`)}</ol>` : html`<p class="quiet">None.</p>`}
       <h2>What was changed</h2>${about.length ? html`<ol class="events">${about.slice(-10).reverse().map(e => html`<li key=${e.id}><time>${clock(e.time)}</time> <span>${eventText(e)}</span></li>`)}</ol>` : html`<p class="quiet">Nothing.</p>`}</section></div>
     <${Drain} drain=${a.drain} />
     <div class="two"><${Chart} id="a-rate" title="Messages routed here" unit="messages/s" format=${rate} lines=${[{label: id, values: parts.routed_messages_per_s ?? [], color: '--series-1'}]} />
-      <${Chart} id="a-queue" title="Packets held" unit="packets" format=${count} lines=${[{label: 'queued', values: parts.queued_packets ?? [], color: '--series-1'}, {label: 'sent', values: parts.in_flight_packets ?? [], color: '--series-2', dash: '6 4'}]} /></div>
+      <${Chart} id="a-queue" title="Packets held" unit="packets" format=${count} lines=${[{label: 'queued', values: parts.queued_packets ?? [], color: '--series-1'}, {label: 'sent', values: parts.in_flight_packets ?? [], color: '--series-2', dash: DASHES[1]}]} /></div>
   </${Page}>`;
 };
 

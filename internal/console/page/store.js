@@ -142,6 +142,9 @@ const readRest = async last => {
   changed();
 };
 
+// self is the name of the distributor of the page among those of its cluster; without one it is empty.
+export const self = () => state.cluster?.answered_by ?? '';
+
 // refresh reads what an overview has, for a change to be seen at once.
 export const refresh = async () => {
   const [status, analyzers, backlog] = await Promise.all([get('/v1/status'), get('/v1/analyzers'), get('/v1/backlog?top=10')]);
@@ -254,9 +257,13 @@ export const start = draw => {
   follow();
 };
 
-// mean returns the mean of a column over the last seconds, since much comes in bursts.
-export const mean = (column, seconds = 10) => {
-  const known = (column ?? []).slice(-seconds).filter(v => v !== null);
+// WINDOW is the time that all rates of the page are of, in s: much comes in bursts, and the rates are
+// to agree with each other.
+export const WINDOW = 10;
+
+// mean returns the mean of a column over that time.
+export const mean = column => {
+  const known = (column ?? []).slice(-WINDOW).filter(v => v !== null);
   return known.length ? known.reduce((a, b) => a + b) / known.length : undefined;
 };
 
@@ -278,12 +285,12 @@ export const merged = () => state.analyzers.map(a => {
   };
 });
 
-// recentShares returns the part of the messages that each analyzer got in the last seconds.
-export const recentShares = (seconds = 10) => {
+// recentShares returns the part of the messages that each analyzer got in that time.
+export const recentShares = () => {
   const sums = {__proto__: null};
   let all = 0;
   for (const id in state.parts) {
-    sums[id] = (state.parts[id].routed_messages_per_s ?? []).slice(-seconds).reduce((a, b) => a + (b ?? 0), 0);
+    sums[id] = (state.parts[id].routed_messages_per_s ?? []).slice(-WINDOW).reduce((a, b) => a + (b ?? 0), 0);
     all += sums[id];
   }
   for (const id in sums) sums[id] = all ? sums[id] / all : NaN;

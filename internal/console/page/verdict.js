@@ -1,50 +1,10 @@
 // What the state means for a person: one sentence, the four answers, and the warnings with
 // their recipes in the runbook.
-import {state, merged, mean} from './store.js';
-import {count, rate, percent, plural, seconds, span, clock, words, sentence} from './format.js';
+import {state, merged, mean, self, WINDOW} from './store.js';
+import {count, perSecond, percent, plural, span, clock, words, sentence, list, are, named} from './format.js';
+import {level, reasons, nextTry, isOut, stateWords} from './condition.js';
 
-// outs are why an analyzer gets no packets, in short and in a sentence.
-const outs = {
-  breaker_open: ['breaker open', 'its breaker is open'], asked_pause: ['pausing', 'it requested a pause'], no_room: ['full', 'its queue is full'],
-  drain: ['drained', 'an operator drains it'], maint: ['maintenance', 'an operator put it in maintenance'],
-  avoided: ['avoided', 'packets that it failed with avoid it'], probing: ['first probe', 'its first probe has not ended'],
-};
-
-const healths = {down: 'it does not answer', 'warming up': 'it returns with a part of its share', 'half-open': 'it returns with few packets'};
-
-// outage is why the breaker of an analyzer opened, without the addresses of a connection.
-export const outage = a => (a.outage ?? '').replace(/^(\w+: )?(dial|read|write) .*: | ""$/g, '');
-
-// why says why an analyzer gets no packets, or too few; it is empty while it gets its share.
-export const why = a => {
-  if (a.state === 'maint') return outs.maint[1];
-  if (a.drain?.running) return outs.drain[1];
-  if (a.state === 'drain') return 'an operator drained it';
-  if (a.out === 'breaker_open' && outage(a)) return `${outs.breaker_open[1]} (${outage(a)})`;
-  return outs[a.out]?.[1] ?? healths[a.health] ?? (a.health === 'healthy' ? '' : a.health);
-};
-
-// reasons says why analyzers are out.
-const reasons = out => list([...new Set(out.map(why))]).replaceAll('its breaker is', out.length > 1 ? 'their breakers are' : 'its breaker is');
-
-// isOut reports whether an analyzer gets no new packets.
-export const isOut = a => a.state !== 'ready' || ['breaker_open', 'asked_pause', 'drain', 'maint'].includes(a.out) || a.health === 'down';
-
-// level is the kind of an analyzer's state: good, warn, info (an operator's doing) or bad.
-export const level = a => a.state !== 'ready' || ['drain', 'maint'].includes(a.out) ? 'info' : isOut(a) ? 'bad' : why(a) ? 'warn' : 'good';
-
-// recipeOf is the recipe about an analyzer that is out.
-export const recipeOf = a => ({bad: 'AnalyzerDown', info: 'AnalyzerTakenOut'})[level(a)];
-
-export const stateWords = a => {
-  if (a.state === 'maint') return 'maintenance';
-  if (a.drain?.running) return 'draining';
-  if (a.state === 'drain') return 'drained';
-  if (isOut(a)) return 'out: ' + (outs[a.out]?.[0] ?? 'no answer');
-  return a.out === 'no_room' && a.health === 'healthy' ? 'full' : a.health;
-};
-
-// recent is a value of ten seconds, or the last one without history.
+// recent is a value of the time of the rates, or the last one without history.
 export const recent = name => mean(state.columns[name]) ?? state.snapshot?.values[name];
 
 // refusals returns the refused packets a second by reason, the highest first.
@@ -53,11 +13,7 @@ export const refusals = () => Object.keys(state.snapshot?.values ?? {}).filter(n
 
 const faultsOfEmitters = ['malformed', 'invalid_packet', 'too_large', 'not_found', 'method_not_allowed', 'unsupported_media_type', 'unsupported_encoding', 'slow_request', 'unauthorized', 'emitter_not_allowed', 'too_many_failures'];
 
-const list = names => names.length < 4 ? names.join(', ') : `${names.slice(0, 3).join(', ')} and ${names.length - 3} more`;
-
 const sum = entries => entries.reduce((all, r) => all + r.rate, 0);
-
-const are = names => names.length === 1 ? 'is' : 'are';
 
 // MIN_BACKLOG is the age of a packet from which it is a backlog; younger ones are on their way.
 const MIN_BACKLOG = 1; // s
@@ -70,13 +26,17 @@ const isElsewhere = () => {
 
 const hasBacklog = () => state.snapshot?.values.oldest_age_s >= MIN_BACKLOG && !isElsewhere();
 
-// SLOPE is the time over which it is seen whether the backlog grows.
-const SLOPE = 15; // s
-
-// slope returns by how much a value grew a second, or NaN while that is not known.
+// slope returns by how much a value grew a second over the time of the rates, or NaN while that is
+// not known.
 const slope = name => {
-  const last = (state.columns[name] ?? []).slice(-SLOPE).filter(v => v !== null);
+  const last = (state.columns[name] ?? []).slice(-WINDOW - 1).filter(v => v !== null);
   return last.length > 4 ? (last.at(-1) - last[0]) / (last.length - 1) : NaN;
+};
+
+// timeToFull is in how many seconds the journal is full if it fills on as it does now.
+const timeToFull = () => {
+  const fill = slope('journal_utilization');
+  return fill > 0 ? (1 - state.snapshot.values.journal_utilization) / fill : NaN;
 };
 
 const lostWarnings = (warn, v, s) => {
@@ -101,16 +61,15 @@ const intakeWarnings = (warn, refused) => {
   const full = unwritable(own);
   const recipe = full ? s?.journal.shared ? 'StreamsUnwritable' : 'JournalUnwritable' : 'PacketsRefused';
   const reason = full && now.state === 'saturated' ? now.reason.replace(/^packets (are|were) refused:? /, '') : own.map(r => words(r.reason)).join(', ');
-  warn(own.length, 'bad', `${rate(sum(own))} packets/s are refused: ${reason}. Emitters that try again lose nothing.`, recipe);
+  warn(own.length, 'bad', `${perSecond(sum(own), 'packet')} are refused: ${reason}. Emitters that try again lose nothing.`, recipe);
   warn(!own.length && now.state === 'saturated' && !stops, full ? 'bad' : 'warn', sentence(now.reason), recipe);
 };
 
 const emitterWarnings = (warn, refused) => {
   const throttled = refused.filter(r => r.reason === 'rate_limited'), faulty = refused.filter(r => faultsOfEmitters.includes(r.reason));
-  // U+2068 and U+2069 isolate an id from the direction of the sentence.
-  const of = reasons => list(state.refused.filter(e => e.by_reason.some(r => reasons.includes(r.reason))).map(e => `\u2068${e.emitter}\u2069`));
-  warn(throttled.length, 'info', `${rate(sum(throttled))} packets/s are over the limit of their emitter${of(['rate_limited']) && `: ${of(['rate_limited'])}`}.`, 'PacketsRefused');
-  warn(faulty.length, 'info', `${rate(sum(faulty))} packets/s of emitters are not valid: ${faulty.map(r => words(r.reason)).join(', ')}${of(faultsOfEmitters) && ` (${of(faultsOfEmitters)})`}.`, 'BadPacketsRefused');
+  const of = reasons => list(state.refused.filter(e => e.by_reason.some(r => reasons.includes(r.reason))).map(e => named(e.emitter)));
+  warn(throttled.length, 'info', `${perSecond(sum(throttled), 'packet')} are over the limit of their emitter${of(['rate_limited']) && `: ${of(['rate_limited'])}`}.`, 'PacketsRefused');
+  warn(faulty.length, 'info', `${perSecond(sum(faulty), 'packet')} of emitters are not valid: ${faulty.map(r => words(r.reason)).join(', ')}${of(faultsOfEmitters) && ` (${of(faultsOfEmitters)})`}.`, 'BadPacketsRefused');
 };
 
 const DAY = 86400; // s
@@ -132,9 +91,18 @@ const analyzerWarnings = (warn, all) => {
   warn(full.length, 'warn', `${list(full.map(a => a.id))} ${are(full)} full: ${shrinks ? 'what waits is delivered, and the backlog shrinks' : `more comes than ${full.length === 1 ? 'it delivers' : 'they deliver'}`}.`, 'DeliveryLatencyHigh');
   backlogWarnings(warn, full.length);
   const letters = recent('dead_lettered_packets_per_s');
-  warn(letters > 0, 'warn', `Analyzers refuse ${rate(letters)} packets/s for good; they are kept as dead letters.`, 'DeadLettersGrowing');
+  warn(letters > 0, 'warn', `Analyzers refuse ${perSecond(letters, 'packet')} for good; they are kept as dead letters.`, 'DeadLettersGrowing');
   const off = all.filter(a => !isOut(a) && Math.abs(a.deviation) > state.bound + 0.5);
-  warn(off.length, 'warn', `${list(off.map(a => a.id))} ${are(off)} further off the share than the limit of ${count(state.bound)} messages.`, 'ShareDeviationOverLimit');
+  warn(off.length, 'warn', `${list(off.map(a => a.id))} ${are(off)} further off the share than the limit of ${plural(Math.ceil(state.bound), 'message')}.`, 'ShareDeviationOverLimit');
+};
+
+// otherWarnings are of the distributors of the cluster that take packets and are not well.
+const otherWarnings = warn => {
+  const unwell = kind => (state.cluster?.distributors ?? []).filter(d => !d.answers && d.ready && d.state === kind);
+  const said = some => `${list(some.map(d => d.name))} ${are(some)} ${some[0]?.state}: ${list([...new Set(some.map(d => d.reason))])}.`;
+  warn(unwell('panic').length, 'bad', said(unwell('panic')), 'NoHealthyAnalyzer');
+  warn(unwell('saturated').length, 'warn', said(unwell('saturated')), 'PacketsRefused');
+  warn(unwell('degraded').length, 'warn', said(unwell('degraded')), 'AnalyzerDown');
 };
 
 const operatorWarnings = (warn, all, s) => {
@@ -155,9 +123,11 @@ export const warnings = () => {
   lostWarnings(warn, v, s);
   intakeWarnings(warn, refused);
   analyzerWarnings(warn, all);
-  warn(v.journal_utilization > 0.8, 'warn', `The journal is ${percent(v.journal_utilization, 0)} full; packets are refused while it is full.`, 'JournalNearFull');
+  const left = v.journal_utilization > 0.8 && timeToFull();
+  warn(left !== false, 'warn', `The journal is ${percent(v.journal_utilization, 0)} full${s?.journal.limit ? ` (${s.journal.limit})` : ''}: ${left < DAY ? `at this rate it is full ${left < 1 ? 'within 1\u00a0s' : `in about ${span(left)}`}, and packets are refused then` : 'packets are refused while it is full'}.`, 'JournalNearFull');
   emitterWarnings(warn, refused);
   operatorWarnings(warn, all, s);
+  otherWarnings(warn);
   return ['bad', 'warn', 'info'].flatMap(kind => found.filter(w => w.level === kind));
 };
 
@@ -174,14 +144,31 @@ export const verdict = found => {
   if (!state.snapshot || !state.status) return {level: 'none', mark: '…', text: 'No data yet.'};
   const total = state.snapshot.values.total_analyzers, eligible = state.snapshot.values.healthy_analyzers;
   if (marks[found[0]?.level]) return {level: found[0].level, mark: marks[found[0].level], text: found[0].text};
-  if (quiet()) return {level: 'good', mark: '✓', text: `Ready, and no traffic: ${count(eligible)} of ${plural(total, 'analyzer')} would take packets.`};
-  return {level: 'good', mark: '✓', text: `All is well: nothing is lost, ${count(eligible)} of ${plural(total, 'analyzer')} take${total === 1 ? 's' : ''} packets.`};
+  const c = state.cluster, analyzers = `${count(eligible)} of ${plural(total, 'analyzer')}`;
+  if (quiet() && !c?.sum.rates.accepted_messages_per_s) return {level: 'good', mark: '✓', text: `Ready, and no traffic: ${analyzers} would take packets.`};
+  const nothing = refusals().length ? 'nothing that was accepted is lost' : 'nothing is lost';
+  return {level: 'good', mark: '✓', text: `All is well: ${nothing}, ${c ? `${c.sum.ready} of ${plural(c.sum.distributors, 'distributor')} and ` : ''}${analyzers} take${total === 1 && !c ? 's' : ''} packets.`};
+};
+
+// refusedLately says how many packets were refused in the time of the history, and what of them.
+const refusedLately = () => {
+  let again = 0, faulty = 0;
+  for (const name in state.columns) {
+    const packets = name.startsWith('refused_') ? state.columns[name].reduce((a, b) => a + b, 0) : 0;
+    if (faultsOfEmitters.includes(name.slice(8, -6))) faulty += packets;
+    else again += packets;
+  }
+  return [again >= 0.5 && `; ${plural(Math.round(again), 'packet')} refused in 15\u00a0min: emitters must send them again`,
+    faulty >= 0.5 && `; ${plural(Math.round(faulty), 'packet')} refused as not valid`].filter(Boolean).join('');
 };
 
 const lost = (v, s) => {
-  const messages = Math.abs(v.unaccounted_messages || 0) + s.ledger.damaged.messages, files = s.dead_letters.files_removed;
-  return {level: messages || files ? 'bad' : 'good', text: messages ? plural(messages, 'message') : files ? `${plural(files, 'file')} of dead letters` : 'Nothing',
-    more: `unaccounted ${count(v.unaccounted_messages)} messages, ${plural(s.ledger.dead_lettered.packets, 'dead letter')}`};
+  const ledger = state.cluster?.sum.ledger ?? s.ledger, unaccounted = state.cluster ? ledger.unaccounted_messages : v.unaccounted_messages;
+  const messages = Math.abs(unaccounted || 0) + ledger.damaged.messages, files = s.dead_letters.files_removed;
+  const letters = ledger.dead_lettered.packets, refused = refusedLately();
+  return {level: messages || files ? 'bad' : 'good',
+    text: messages ? plural(messages, 'message') : files ? `${plural(files, 'file')} of dead letters` : letters || refused ? 'Nothing that was accepted' : 'Nothing',
+    more: `since the ${state.restartedAt ? 'restart only' : 'start'}: ${count(unaccounted)}\u00a0messages unaccounted, ${plural(letters, 'dead letter')}${letters ? ' kept' : ''}${refused}`};
 };
 
 // together names analyzers by their state.
@@ -189,10 +176,10 @@ const together = all => [...Map.groupBy(all, stateWords)].map(([words, some]) =>
 
 const outOf = v => {
   const all = merged(), out = all.filter(isOut), back = all.filter(a => !isOut(a) && level(a) === 'warn');
-  const next = out[0]?.until ? `, ${out[0].out === 'breaker_open' ? 'next try at' : 'until'} ${clock(out[0].until)}` : '';
+  const next = out[0]?.until ? `, ${out[0].out === 'breaker_open' ? nextTry(out[0]) : `until ${clock(out[0].until)}`}` : '';
   if (out.length) return {level: level(out[0]), text: list(out.map(a => a.id)), more: reasons(out) + next};
   if (!all.length) return {level: 'warn', text: 'There is no analyzer', more: 'add one, or wait until one registers'};
-  return {level: 'good', text: 'Nobody', more: `${count(v.healthy_analyzers)} of ${count(v.total_analyzers)} analyzers take packets` + (back.length ? `; ${together(back)}` : '')};
+  return {level: 'good', text: 'Nobody', more: `${count(v.healthy_analyzers)} of ${plural(v.total_analyzers, 'analyzer')} take${v.total_analyzers === 1 ? 's' : ''} packets` + (back.length ? `; ${together(back)}` : '')};
 };
 
 // RECENT is for how long a refused emitter counts as one that presses.
@@ -201,36 +188,42 @@ const RECENT = 20; // s
 // waiting returns the messages of a backlog that are not sent yet: the emitters of others are not known.
 export const waiting = b => Math.max(1, b.total.messages - b.by_place.reduce((sum, p) => sum + (p.place === 'in_flight') * p.messages, 0));
 
-const presser = v => {
-  const b = state.backlog, first = hasBacklog() && b?.by_emitter[0];
-  const refused = state.refused.filter(e => state.snapshot.time - Date.parse(e.last) < 1000 * RECENT);
-  const refusedFor = e => list(e.by_reason.map(r => words(r.reason)));
-  if (first) {
-    const too = refused.find(e => e.emitter === first.emitter);
-    return {text: first.emitter, emitter: first.emitter, more: `${percent(Math.min(1, first.messages / waiting(b)), 0)} of the messages that wait` + (too ? `; some of its packets are refused: ${refusedFor(too)}` : '')};
-  }
-  if (refused.length) return {text: refused[0].emitter, emitter: refused[0].emitter, more: `${plural(refused[0].packets, 'packet')} refused lately: ${refusedFor(refused[0])}`};
-  if (refusals().length) return {text: 'Not known', more: 'packets are refused before it is read whose they are'};
-  return {text: 'Nobody', more: hasBacklog() ? 'all that waits is sent, and not yet answered' : v.undelivered_packets ? 'no packet waits for as long as a second' : 'no messages wait'};
+// presser names the emitter that sends the most or, while more is refused than accepted, that of which
+// the most is refused.
+const presser = () => {
+  const b = state.backlog, sends = b?.senders?.[0], waits = hasBacklog() && b?.by_emitter[0];
+  const refused = state.refused.filter(e => state.snapshot.time - Date.parse(e.last) < 1000 * RECENT), refusedFor = e => list(e.by_reason.map(r => words(r.reason)));
+  const most = sum(refusals()) > recent('accepted_packets_per_s') && refused[0];
+  const {emitter} = most || sends || waits || refused[0] || {};
+  if (!emitter && refusals().length) return {text: 'Not known', more: 'packets are refused before it is read whose they are'};
+  if (!emitter && recent('accepted_messages_per_s') > 0) return {text: 'Not known yet', more: 'it is being measured'};
+  if (!emitter) return {text: 'Nobody', more: hasBacklog() ? 'no messages come in; all that waits is sent, and not yet answered' : 'no messages come in'};
+  const share = b?.senders?.find(e => e.emitter === emitter)?.share, own = refused.find(e => e.emitter === emitter), other = !own && refused[0];
+  return {text: emitter, emitter, more: [
+    share && `sends about ${perSecond(share * recent('accepted_messages_per_s'), 'message')}, ${percent(share, 0)} of all`,
+    waits && `${waits.emitter === emitter ? '' : named(waits.emitter) + ' '}has ${percent(Math.min(1, waits.messages / waiting(b)), 0)} of what waits`,
+    own && `some refused lately: ${refusedFor(own)}`,
+    other && `some of ${named(other.emitter)} refused lately: ${refusedFor(other)}`,
+  ].filter(Boolean).join('; ')};
 };
 
 const backlogEnd = v => {
   const waits = v.undelivered_messages, more = `${plural(waits, 'message')}, the oldest ${span(v.oldest_age_s)} old`;
-  if (!hasBacklog()) return {level: 'good', text: 'There is none', more: waits ? `${plural(waits, 'message')} on the way` : isElsewhere() ? 'this distributor holds nothing' : state.status.ledger.dead_lettered.packets ? 'nothing waits' : 'all that was accepted is delivered'};
+  if (!hasBacklog()) return {level: 'good', text: 'There is none', more: waits ? `${plural(waits, 'message')} on the way` : isElsewhere() ? 'this distributor holds nothing' : 'nothing waits'};
   const out = recent('delivered_messages_per_s') || 0, atRest = 0.02 * out;
-  // What came before the intake stopped is no growth now.
-  const growth = mean(state.columns.accepted_messages_per_s, 3) === 0 ? -out : slope('undelivered_messages'), fill = slope('journal_utilization');
+  const known = slope('undelivered_messages'), growth = isNaN(known) ? recent('accepted_messages_per_s') - out : known;
   if (growth > atRest || !out) {
     // The files of a younger backlog are about to be removed.
-    const left = fill > 0 && v.oldest_age_s >= OLD ? (1 - v.journal_utilization) / fill : NaN; // s
+    const left = v.oldest_age_s >= OLD ? timeToFull() : NaN; // s
     const full = left >= OLD && left < DAY ? `; the journal is full in about ${span(left)}` : '';
-    return {level: 'warn', text: growth > 0 ? 'Not yet: it grows' : 'Not yet: nothing is delivered', more: more + (growth > 0 ? `, ${rate(growth)} more a second on average` : '') + full};
+    return {level: 'warn', text: growth > 0 ? 'Not yet: it grows' : 'Not yet: nothing is delivered', more: more + (growth > 0 ? `; ${perSecond(growth, 'message')} more in than out` : '') + full};
   }
   if (growth > -atRest) return {level: 'warn', text: 'Not yet: it stays as it is', more: more + '; as many come in as go out'};
-  const estimate = isNaN(growth) ? seconds(state.backlog?.drain_estimate) : waits / -growth;
-  return {level: 'good', text: isNaN(estimate) ? 'Not known yet' : estimate < 1 ? 'Within 1 s' : `In about ${span(estimate)}`, more};
+  const estimate = waits / -growth;
+  return {level: 'good', text: isNaN(estimate) ? 'Not known yet' : estimate < 1 ? 'Within 1\u00a0s' : `In about ${span(estimate)}`, more: isNaN(estimate) ? more : more + `; ${perSecond(-growth, 'message')} more out than in`};
 };
 
+// questions are what a person asks first. In a cluster only the first answer is that of the whole.
 const questions = ['Is anything lost?', 'Who is out, and why?', 'Who presses hardest?', 'When is the backlog gone?'];
 
 // answers are what a person asks first: {question, level, text, more}. Those of a page that is not
@@ -238,7 +231,7 @@ const questions = ['Is anything lost?', 'Who is out, and why?', 'Who presses har
 export const answers = () => {
   const v = state.snapshot?.values, s = state.status;
   if (!v || !s) return questions.map(question => ({question, level: 'none', text: 'Not known', more: 'no data yet'}));
-  const found = [lost(v, s), outOf(v), presser(v), backlogEnd(v)].map((answer, i) => ({question: questions[i], level: 'good', ...answer}));
+  const found = [lost(v, s), outOf(v), presser(), backlogEnd(v)].map((answer, i) => ({question: questions[i], scope: self() && (i ? self() : 'the cluster'), level: 'good', ...answer}));
   if (state.link === 'live') return found;
-  return found.map(a => ({question: a.question, level: 'none', text: 'Not known now', more: `${clock(state.snapshot.time)}: ${a.text}, ${a.more}`}));
+  return found.map(a => ({question: a.question, scope: a.scope, level: 'none', text: 'Not known now', more: `${clock(state.snapshot.time)}: ${a.text}, ${a.more}`}));
 };

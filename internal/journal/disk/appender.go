@@ -28,6 +28,9 @@ type appender struct {
 	footer footer // of segment
 }
 
+// inMiB returns a number of bytes for people, rounded to hundredths of a MiB.
+func inMiB(bytes int64) string { return fmt.Sprintf("%.2f MiB", float64(bytes)/(1<<20)) }
+
 // begin creates a segment; first is the sequence of its first packet.
 func (a *appender) begin(first uint64, size int64) error {
 	if err := a.finish(); err != nil {
@@ -39,7 +42,7 @@ func (a *appender) begin(first uint64, size int64) error {
 		return err
 	}
 	if free < size+a.segmentBytes {
-		return fmt.Errorf("only %d bytes are free at %s, and a new segment needs %d bytes, and as many in reserve", free, a.dir, size)
+		return fmt.Errorf("only %s are free at %s: a new segment needs %s, and %s in reserve", inMiB(free), a.dir, inMiB(size), inMiB(a.segmentBytes))
 	}
 	a.number++
 	path := segmentPath(a.dir, a.number)
