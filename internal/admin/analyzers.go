@@ -2,6 +2,7 @@ package admin
 
 import (
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/logstreamer/logstreamer/internal/adminapi"
@@ -70,7 +71,7 @@ func (a *api) replaceAnalyzers(r *request) (*response, error) {
 	if err != nil {
 		return nil, err
 	}
-	if change.IfMatch == 0 {
+	if strings.TrimSpace(r.Header.Get("If-Match")) == "" {
 		return nil, refuse(preconditionRequired, "If-Match must have the revision that the list was made from: see the ETag of GET /v1/analyzers")
 	}
 	targets := make([]distributor.Target, len(body.Analyzers))

@@ -11,8 +11,8 @@ type Change struct {
 	// BoundMessages is the maximum deviation of an analyzer from its share after the change.
 	BoundMessages float64  `json:"bound_messages"`
 	Warnings      []string `json:"warnings"`
-	// Shadowed lists the settings of the file that have no effect.
-	Shadowed []string `json:"shadowed,omitempty"`
+	// Shadowed lists the settings of the file that have no effect; nil except of a reload.
+	Shadowed []string `json:"shadowed,omitzero"`
 	// Operation is the id of the drain that was started.
 	Operation string `json:"operation,omitempty"`
 }

@@ -289,7 +289,7 @@ func (c *Controller) commitLocked(ctx context.Context, request Request, kind str
 		return Result{}, err
 	}
 	after.number = before.number
-	if len(changes) > 0 || string(encode(before.overrides)) != string(encode(after.overrides)) || !before.ids.equal(after.ids) {
+	if len(changes) > 0 || !before.overrides.equal(after.overrides) || !before.ids.equal(after.ids) {
 		after.number++
 		after.last = &lastChange{Kind: kind, Actor: request.Actor.Name, Address: request.Actor.Address, Reason: request.Reason, Deadline: request.drainDeadline}
 		if !request.drainDeadline.IsZero() {
