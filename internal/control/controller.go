@@ -126,7 +126,11 @@ func (c *Controller) open(sources loaded) error {
 	if !shared { // shared overrides expire for all distributors at once
 		valid, expired = content.Overrides.expire(time.Now())
 	}
-	kept := &revision{ids: content.IDs, origin: origin{shared: shared, cluster: content.Cluster}}
+	ids := content.IDs
+	if !shared {
+		ids = ids.atStart(sources.Config.Distributor.Targets, content.Overrides)
+	}
+	kept := &revision{ids: ids, origin: origin{shared: shared, cluster: content.Cluster}}
 	r, lost := kept.resolveValid(sources, valid)
 	changed := content.Hash != "" && content.Hash != r.hash()
 	r.number = max(content.Revision, 1)
