@@ -1,7 +1,9 @@
 package admin
 
 import (
+	"bytes"
 	"net/http"
+	"reflect"
 	"strings"
 	"time"
 
@@ -64,7 +66,11 @@ func (a *api) replaceAnalyzers(r *request) (*response, error) {
 		Analyzers []analyzerSpec `json:"analyzers" required:"true"`
 		removal
 	}
-	if err := r.decode(&body); err != nil {
+	read := r.decode
+	if bytes.HasPrefix(bytes.TrimSpace(r.body), []byte("[")) { // the list itself
+		read = func(any) error { return decodeValue(r.body, reflect.ValueOf(&body.Analyzers).Elem(), "analyzers") }
+	}
+	if err := read(&body); err != nil {
 		return nil, err
 	}
 	change, err := r.removal(body.removal)

@@ -71,6 +71,9 @@ func TestAnalyzers(t *testing.T) {
 	s.want(412, staleRevision, "PUT", "/v1/analyzers", whole, "If-Match", list.Header.Get("ETag"))
 	s.want(412, staleRevision, "PUT", "/v1/analyzers", whole, "If-Match", "W/"+added.Header.Get("ETag"))
 	s.ok("PUT", "/v1/analyzers?dry_run=true", whole, "If-Match", "*")
+	s.ok("PUT", "/v1/analyzers?dry_run=true", " "+strings.TrimSuffix(strings.TrimPrefix(whole, `{"analyzers":`), "}"), "If-Match", "*") // the list itself
+	s.want(400, malformed, "PUT", "/v1/analyzers", `[],"force":true`, "If-Match", "*")
+	s.want(400, malformed, "PUT", "/v1/analyzers", `[`, "If-Match", "*")
 	s.want(422, invalidSetting, "PUT", "/v1/analyzers", `{"analyzers":[]}`, "If-Match", added.Header.Get("ETag"))
 	s.ok("PUT", "/v1/analyzers?dry_run=true", whole, "If-Match", added.Header.Get("ETag"))
 	s.want(202, "", "PUT", "/v1/analyzers", whole, "If-Match", added.Header.Get("ETag")) // a2 is drained and removed
@@ -185,12 +188,15 @@ func TestLimits(t *testing.T) {
 	s := startSystem(t, "")
 	const emitter = "web/1 ä?&=%2F"
 	path := "/v1/limits?" + url.Values{"emitter": {emitter}}.Encode()
-	if got := s.ok("GET", path, ""); got.get("limits.0.rate") != 0.0 || got.get("limits.0.emitter") != emitter || got.get("limits.0.overridden") != false {
+	if got := s.ok("GET", path, ""); got.get("rate") != 0.0 || got.get("burst") != 0.0 || got.get("limits.0.rate") != 0.0 || got.get("limits.0.emitter") != emitter || got.get("limits.0.overridden") != false {
 		t.Errorf("%s", got.text)
 	}
 	s.ok("PUT", path, `{"rate":100,"burst":200,"ttl":"1h"}`)
+	if one := s.ok("GET", path, ""); one.get("rate") != 100.0 || one.get("burst") != 200.0 {
+		t.Errorf("%s", one.text)
+	}
 	got := s.ok("GET", "/v1/limits", "")
-	if got.get("limits.0.rate") != 100.0 || got.get("limits.0.emitter") != emitter || got.get("limits.0.overridden") != true || got.get("limits.0.expires") == nil {
+	if got.get("rate") != nil || got.get("limits.0.rate") != 100.0 || got.get("limits.0.emitter") != emitter || got.get("limits.0.overridden") != true || got.get("limits.0.expires") == nil {
 		t.Errorf("%s", got.text)
 	}
 	s.want(422, invalidSetting, "PUT", path, `{"rate":-1}`)

@@ -52,9 +52,10 @@ type Setting struct {
 
 // Limits is the response of GET /v1/limits.
 type Limits struct {
-	Revision int64     `json:"revision"`
-	Default  RateLimit `json:"default"`
-	Limits   []Limit   `json:"limits"`
+	Revision   int64     `json:"revision"`
+	Default    RateLimit `json:"default"`
+	Limits     []Limit   `json:"limits"`
+	*RateLimit           // of the emitter that was asked for, else nil
 }
 
 // RateLimit is a rate limit in messages per second, and its burst in messages. A rate of 0 is no
