@@ -383,6 +383,14 @@ func TestDeadLettersAreReplayedAndDeleted(t *testing.T) {
 	}
 }
 
+// The token of a login is in the body, or else in Authorization.
+func TestLoginWithBearer(t *testing.T) {
+	s := startSystem(t, "admin_token: secret-of-operators\n")
+	s.want(401, unauthorized, "POST", "/v1/session", "", "Authorization", "Bearer guess")
+	s.want(400, malformed, "POST", "/v1/session", "", "Authorization", "Basic guess")
+	s.want(201, "", "POST", "/v1/session", "", "Authorization", "Bearer secret-of-operators")
+}
+
 func TestSessionOfABrowser(t *testing.T) {
 	s := startSystem(t, "admin_token: secret-of-operators\n")
 	s.want(401, unauthorized, "GET", "/v1/session", "")
