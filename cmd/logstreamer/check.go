@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"text/tabwriter"
 
 	"github.com/peterbourgon/ff/v3/ffcli"
@@ -112,10 +113,7 @@ func printConfig(p process, settings []config.Setting, loaded *config.Loaded[con
 	if !fine {
 		_, _ = fmt.Fprintf(table, "\nThe weights sum to %.6g, not to about 1; their proportions are used.\n", sum)
 	}
-	if text := resolved.LargeBodies(); text != "" {
-		_, _ = fmt.Fprintf(table, "\n%s.\n", text)
-	}
-	for _, text := range resolved.IneffectiveSettings() {
+	for _, text := range slices.Concat(resolved.LargeBodies(), resolved.IneffectiveSettings()) {
 		_, _ = fmt.Fprintf(table, "\n%s.\n", text)
 	}
 	if text := loaded.Config.Admin.ShortToken(); text != "" {

@@ -1,7 +1,10 @@
 package admin
 
 import (
+	"bytes"
 	"net/http"
+	"reflect"
+	"strings"
 	"time"
 
 	"github.com/logstreamer/logstreamer/internal/adminapi"
@@ -63,14 +66,18 @@ func (a *api) replaceAnalyzers(r *request) (*response, error) {
 		Analyzers []analyzerSpec `json:"analyzers" required:"true"`
 		removal
 	}
-	if err := r.decode(&body); err != nil {
+	read := r.decode
+	if bytes.HasPrefix(bytes.TrimSpace(r.body), []byte("[")) { // the list itself
+		read = func(any) error { return decodeValue(r.body, reflect.ValueOf(&body.Analyzers).Elem(), "analyzers") }
+	}
+	if err := read(&body); err != nil {
 		return nil, err
 	}
 	change, err := r.removal(body.removal)
 	if err != nil {
 		return nil, err
 	}
-	if change.IfMatch == 0 {
+	if strings.TrimSpace(r.Header.Get("If-Match")) == "" {
 		return nil, refuse(preconditionRequired, "If-Match must have the revision that the list was made from: see the ETag of GET /v1/analyzers")
 	}
 	targets := make([]distributor.Target, len(body.Analyzers))

@@ -69,6 +69,11 @@ func TestAnalyzers(t *testing.T) {
 	s.want(428, preconditionRequired, "PUT", "/v1/analyzers", `{"analyzers":[]}`)
 	whole := fmt.Sprintf(`{"analyzers":[{"id":"a1","url":%q,"weight":2},{"id":"a3","url":%q,"weight":1}]}`, s.analyzers[0].URL(), s.analyzers[2].URL())
 	s.want(412, staleRevision, "PUT", "/v1/analyzers", whole, "If-Match", list.Header.Get("ETag"))
+	s.want(412, staleRevision, "PUT", "/v1/analyzers", whole, "If-Match", "W/"+added.Header.Get("ETag"))
+	s.ok("PUT", "/v1/analyzers?dry_run=true", whole, "If-Match", "*")
+	s.ok("PUT", "/v1/analyzers?dry_run=true", " "+strings.TrimSuffix(strings.TrimPrefix(whole, `{"analyzers":`), "}"), "If-Match", "*") // the list itself
+	s.want(400, malformed, "PUT", "/v1/analyzers", `[],"force":true`, "If-Match", "*")
+	s.want(400, malformed, "PUT", "/v1/analyzers", `[`, "If-Match", "*")
 	s.want(422, invalidSetting, "PUT", "/v1/analyzers", `{"analyzers":[]}`, "If-Match", added.Header.Get("ETag"))
 	s.ok("PUT", "/v1/analyzers?dry_run=true", whole, "If-Match", added.Header.Get("ETag"))
 	s.want(202, "", "PUT", "/v1/analyzers", whole, "If-Match", added.Header.Get("ETag")) // a2 is drained and removed
@@ -113,6 +118,9 @@ func TestDrain(t *testing.T) {
 	s.want(409, lastAnalyzer, "DELETE", "/v1/analyzers/a1", "")
 	s.want(404, notFound, "DELETE", "/v1/analyzers/a2", "")
 	events := string(s.ok("GET", "/v1/events", "").text)
+	if strings.Contains(events, `"proof":{"result":""`) {
+		t.Errorf("a drain that begins has a proof: %s", events)
+	}
 	for _, text := range []string{`"kind":"drained"`, `"routed_since":0`, `"reason":"sold"`} {
 		if !strings.Contains(events, text) {
 			t.Errorf("the events lack %s: %s", text, events)
@@ -180,12 +188,15 @@ func TestLimits(t *testing.T) {
 	s := startSystem(t, "")
 	const emitter = "web/1 ä?&=%2F"
 	path := "/v1/limits?" + url.Values{"emitter": {emitter}}.Encode()
-	if got := s.ok("GET", path, ""); got.get("limits.0.rate") != 0.0 || got.get("limits.0.emitter") != emitter || got.get("limits.0.overridden") != false {
+	if got := s.ok("GET", path, ""); got.get("rate") != 0.0 || got.get("burst") != 0.0 || got.get("limits.0.rate") != 0.0 || got.get("limits.0.emitter") != emitter || got.get("limits.0.overridden") != false {
 		t.Errorf("%s", got.text)
 	}
 	s.ok("PUT", path, `{"rate":100,"burst":200,"ttl":"1h"}`)
+	if one := s.ok("GET", path, ""); one.get("rate") != 100.0 || one.get("burst") != 200.0 {
+		t.Errorf("%s", one.text)
+	}
 	got := s.ok("GET", "/v1/limits", "")
-	if got.get("limits.0.rate") != 100.0 || got.get("limits.0.emitter") != emitter || got.get("limits.0.overridden") != true || got.get("limits.0.expires") == nil {
+	if got.get("rate") != nil || got.get("limits.0.rate") != 100.0 || got.get("limits.0.emitter") != emitter || got.get("limits.0.overridden") != true || got.get("limits.0.expires") == nil {
 		t.Errorf("%s", got.text)
 	}
 	s.want(422, invalidSetting, "PUT", path, `{"rate":-1}`)
@@ -268,7 +279,9 @@ func TestConfigAndReload(t *testing.T) {
 	s.want(409, restartRequired, "POST", "/-/reload", "")
 
 	s.configure(strings.Replace(analyzers, "hidden-from-people", "another-of-operators", 1))
-	s.ok("POST", "/v1/reload", "")
+	if reloaded := s.ok("POST", "/v1/reload", ""); reloaded.get("shadowed") == nil {
+		t.Errorf("a reload does not list what is shadowed: %s", reloaded.text)
+	}
 	s.want(401, unauthorized, "GET", "/v1/status", "")
 	s.header["Authorization"] = "Bearer another-of-operators"
 	s.ok("GET", "/v1/status", "")
@@ -313,6 +326,7 @@ func TestDeadLettersAreListed(t *testing.T) {
 		t.Errorf("%s", one.text)
 	}
 	s.want(404, notFound, "GET", "/v1/dead-letters/20260101T000000.000000000Z-1-7", "")
+	s.want(404, notFound, "GET", "/v1/dead-letters/x", "")
 	s.want(400, malformed, "GET", "/v1/dead-letters?limit=0", "")
 	s.want(400, malformed, "GET", "/v1/dead-letters?after=x", "")
 }
@@ -321,13 +335,15 @@ func TestSelectionsOfDeadLetters(t *testing.T) {
 	s := startWithDeadLetters(t)
 	id := s.ok("GET", "/v1/dead-letters", "").get("dead_letters.0.id").(string)
 	for _, path := range []string{replayPath, deletePath} {
-		for _, body := range []string{`{}`, `{"ids":[]}`, `{"filter":{}}`, `{"expect_count":1}`, `{"ids":["x"],"expect_count":1}`, `{"ids":["x"],"filter":{},"expect_count":1}`, `{"ids":["x"]}`, `{"ids":"x"}`, `{"filter":{"x":1},"expect_count":1}`} {
+		for _, body := range []string{`{}`, `{"ids":[]}`, `{"filter":{}}`, `{"expect_count":1}`, `{"ids":["x"],"expect_count":1}`, `{"ids":["x"],"filter":{},"expect_count":1}`, `{"ids":"x"}`, `{"filter":{"x":1},"expect_count":1}`} {
 			s.want(400, malformed, "POST", path, body)
 			s.want(400, malformed, "POST", path+"?dry_run=true", body)
 		}
 		s.want(409, conflict, "POST", path, `{"filter":{},"expect_count":4}`)
 		s.want(409, conflict, "POST", path+"?dry_run=true", `{"filter":{},"expect_count":4}`)
 		s.want(404, notFound, "POST", path, fmt.Sprintf(`{"ids":[%q]}`, strings.TrimSuffix(id, "-0")+"-9"))
+		s.want(404, notFound, "POST", path, `{"ids":["x"]}`)
+		s.want(404, notFound, "POST", path+"?dry_run=true", `{"ids":["x"]}`)
 		if got := s.ok("POST", path+"?dry_run=true", `{"filter":{"emitter":"web-1"},"expect_count":5}`); got.get("matched") != 5.0 {
 			t.Errorf("%s", got.text)
 		}
@@ -336,6 +352,7 @@ func TestSelectionsOfDeadLetters(t *testing.T) {
 		}
 	}
 	s.want(400, malformed, "POST", replayPath, `{"filter":{},"expect_count":5,"rate":-1}`)
+	s.want(400, malformed, "POST", replayPath+"?dry_run=true", `{"filter":{},"expect_count":5,"rate":-1}`)
 }
 
 func TestDeadLettersAreReplayedAndDeleted(t *testing.T) {
@@ -364,6 +381,14 @@ func TestDeadLettersAreReplayedAndDeleted(t *testing.T) {
 	if list := s.ok("GET", "/v1/dead-letters", ""); list.get("dead_letters.0") != nil {
 		t.Errorf("%s", list.text)
 	}
+}
+
+// The token of a login is in the body, or else in Authorization.
+func TestLoginWithBearer(t *testing.T) {
+	s := startSystem(t, "admin_token: secret-of-operators\n")
+	s.want(401, unauthorized, "POST", "/v1/session", "", "Authorization", "Bearer guess")
+	s.want(400, malformed, "POST", "/v1/session", "", "Authorization", "Basic guess")
+	s.want(201, "", "POST", "/v1/session", "", "Authorization", "Bearer secret-of-operators")
 }
 
 func TestSessionOfABrowser(t *testing.T) {
@@ -434,6 +459,9 @@ func TestExplain(t *testing.T) {
 	s.send("web-1", 3)
 	s.until("all is delivered", func() bool { return s.ok("GET", "/v1/status", "").get("ledger.delivered.packets") == 3.0 })
 	packet := s.ok("GET", "/v1/explain?emitter=web-1&packet=2", "")
+	if packet.get("chosen") != packet.get("decisions.0.chosen") || packet.get("outcome.state") != "delivered" {
+		t.Errorf("the latest decision is %s", packet.text)
+	}
 	if packet.get("decisions.0.cause") != "first" || packet.get("decisions.0.chosen") == nil || packet.get("decisions.0.outcome.state") != "delivered" || packet.get("decisions.0.candidates.1.id") != "a2" {
 		t.Errorf("%s", packet.text)
 	}

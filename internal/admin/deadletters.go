@@ -31,11 +31,11 @@ func refuseDeadLetters(err error) error {
 		choice   *deadletter.SelectionError
 	)
 	switch {
-	case errors.As(err, &none), errors.As(err, &noReplay):
+	case errors.As(err, &none), errors.As(err, &noReplay), errors.As(err, &badID):
 		return refuse(notFound, "%v", err)
 	case errors.As(err, &count), errors.As(err, &busy):
 		return refuse(conflict, "%v", err)
-	case errors.As(err, &badID), errors.As(err, &rate), errors.As(err, &choice):
+	case errors.As(err, &rate), errors.As(err, &choice):
 		return refuse(malformed, "%v", err)
 	}
 	return err
@@ -48,6 +48,9 @@ func (a *api) listDeadLetters(r *request) (*response, error) {
 	}
 	filter := deadletter.Filter{Reason: r.text("reason"), Analyzer: r.text("analyzer"), Emitter: r.text("emitter")}
 	page, err := a.deadLetters().List(r.Context(), filter, r.text("after"), int(limit))
+	if badID := (*deadletter.IDError)(nil); errors.As(err, &badID) {
+		return nil, refuseValue("after", badID.ID, "the id of a dead letter")
+	}
 	if err != nil {
 		return nil, refuseDeadLetters(err)
 	}
@@ -155,6 +158,9 @@ func (a *api) replayDeadLetters(r *request) (*response, error) {
 	chosen, dryRun, err := r.selected(&body, &body.selection, &body.Reason)
 	if err != nil {
 		return nil, err
+	}
+	if _, err := deadletter.ReplayRate(body.Rate); err != nil {
+		return nil, refuseDeadLetters(err)
 	}
 	if dryRun {
 		return a.countSelected(r.Context(), chosen, deadletter.Stored)

@@ -22,7 +22,7 @@ func (a *api) listEvents(r *request) (*response, error) {
 		return nil, r.query.err
 	}
 	log := a.control.Events()
-	if acceptsEventStream(r.Request) {
+	if r.Method == http.MethodGet && acceptsEventStream(r.Request) {
 		if last, err := strconv.ParseInt(r.Header.Get("Last-Event-ID"), 10, 64); err == nil && last > after {
 			after = last
 		}

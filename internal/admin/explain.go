@@ -49,7 +49,8 @@ func (a *api) explainPacket(r *request) (*response, error) {
 	if err != nil {
 		return nil, refuseExplain(err)
 	}
-	return &response{body: adminapi.Decisions{Decisions: decisionsOf(append([]router.Explanation{latest}, latest.Earlier...))}}, nil
+	all := decisionsOf(append([]router.Explanation{latest}, latest.Earlier...))
+	return &response{body: adminapi.Decisions{Decision: all[0], Decisions: all}}, nil
 }
 
 func decisionsOf(all []router.Explanation) []adminapi.Decision {

@@ -77,5 +77,8 @@ func (a *api) getLimits(r *request) (*response, error) {
 	if r.has("emitter") && len(body.Limits) == 0 {
 		body.Limits = append(body.Limits, adminapi.Limit{Emitter: r.text("emitter"), RateLimit: usual})
 	}
+	if r.has("emitter") {
+		body.RateLimit = &body.Limits[0].RateLimit
+	}
 	return &response{revision: revision, body: body}, nil
 }

@@ -57,7 +57,7 @@ func TestRefusalsNameTheValue(t *testing.T) {
 		{"PATCH", "/v1/settings", `{"analyzer_ca":"/none"}`, "analyzer_ca", `"/none"`},
 		{"PATCH", "/v1/settings", `{"admin_tls_client_ca":"/none"}`, "admin_tls_client_ca", `"/none"`},
 		{"PATCH", "/v1/settings", `{"admin_tokens_file":"/none"}`, "admin_tokens_file", `"/none"`},
-		{"PATCH", "/v1/settings", `{"memory_limit_bytes":2000000}`, "memory_limit_bytes", `2000000`},
+		{"PATCH", "/v1/settings", `{"memory_limit_bytes":0}`, "memory_limit_bytes", `0`},
 	} {
 		refused := s.want(422, invalidSetting, c.method, c.path, c.body, "If-Match", s.ok("GET", "/v1/analyzers", "").Header.Get("ETag"))
 		value := ""
@@ -117,16 +117,28 @@ func TestTTLOfRemoval(t *testing.T) {
 
 // A dry run is refused whenever the change is refused.
 func TestDryRunOfARefusal(t *testing.T) {
+	s := startSystem(t, "")
+	const body = `{"analyzer_ca":"/none"}`
+	real := s.want(422, invalidSetting, "PATCH", "/v1/settings", body)
+	dry := s.want(422, invalidSetting, "PATCH", "/v1/settings?dry_run=true", body)
+	if real.get("key") != "analyzer_ca" || string(real.text) != string(dry.text) {
+		t.Errorf("%s, a dry run %s", real.text, dry.text)
+	}
+}
+
+// A limit that is lowered below what is held refuses packets, not the change.
+func TestLoweredLimit(t *testing.T) {
 	s := startSystem(t, "per_analyzer_queue_size: 100\n")
 	s.ok("PATCH", "/v1/settings", `{"dispatch":"paused"}`)
 	s.send("web-1", 20)
 	s.until("the packets are queued", func() bool { return s.ok("GET", "/v1/status", "").get("ledger.queued.packets") == 20.0 })
-	const body = `{"ingest_buffer_size":10}`
-	real := s.want(422, invalidSetting, "PATCH", "/v1/settings", body)
-	dry := s.want(422, invalidSetting, "PATCH", "/v1/settings?dry_run=true", body)
-	if real.get("key") != "ingest_buffer_size" || string(real.text) != string(dry.text) {
-		t.Errorf("%s, a dry run %s", real.text, dry.text)
+	s.ok("PATCH", "/v1/settings?dry_run=true", `{"ingest_buffer_size":10}`)
+	s.ok("PATCH", "/v1/settings", `{"ingest_buffer_size":10}`)
+	if status := s.ok("GET", "/v1/status", ""); status.get("refusal.code") != "overloaded" || status.get("ledger.queued.packets") != 20.0 {
+		t.Errorf("%s", status.text)
 	}
+	s.ok("PATCH", "/v1/settings", `{"dispatch":"running"}`)
+	s.until("packets are accepted again", func() bool { return s.ok("GET", "/v1/status", "").get("ready") == true })
 }
 
 // The bound in the response is the one after the change.

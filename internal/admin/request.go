@@ -83,17 +83,35 @@ func (r *request) change(o options) (control.Request, error) {
 	return change, err
 }
 
-// ifMatch returns the revision of If-Match, or 0 for any.
+// ifMatch returns the revision of If-Match, 0 for any, or control.NoRevision for an entity tag that
+// is not that of a revision. Weak ones match nothing (RFC 9110, section 13.1.1).
 func (r *request) ifMatch() (int64, error) {
 	field := strings.TrimSpace(strings.Join(r.Header.Values("If-Match"), ", "))
 	if field == "" || field == "*" {
 		return 0, nil
 	}
-	revision, err := strconv.ParseInt(strings.Trim(field, `"`), 10, 64)
-	if err != nil || revision < 1 {
+	text, quoted := entityTag(field)
+	revision, err := strconv.ParseInt(text, 10, 64)
+	switch {
+	case err == nil && revision > 0 && strconv.FormatInt(revision, 10) == text:
+		return revision, nil
+	case quoted:
+		return control.NoRevision, nil
+	default:
 		return 0, refuseValue("If-Match", field, `a revision such as "1234", or *`)
 	}
-	return revision, nil
+}
+
+// entityTag returns the text of an entity tag in quotes; a weak one keeps its beginning.
+func entityTag(field string) (text string, quoted bool) {
+	tag, weak := strings.CutPrefix(field, "W/")
+	if len(tag) < 2 || tag[0] != '"' || strings.IndexByte(tag[1:], '"') != len(tag)-2 {
+		return field, false
+	}
+	if weak {
+		return field, true
+	}
+	return tag[1 : len(tag)-1], true
 }
 
 // newer are the parameters of requests that wait for a newer revision.

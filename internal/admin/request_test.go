@@ -84,11 +84,15 @@ func TestQuery(t *testing.T) {
 }
 
 func TestIfMatch(t *testing.T) {
-	for field, want := range map[string]int64{"": 0, "*": 0, `"12"`: 12, "12": 12, `"0"`: -1, `"x"`: -1, `W/"12"`: -1, `"12", "13"`: -1, "-1": -1} {
+	const malformed, other = -2, control.NoRevision
+	for field, want := range map[string]int64{
+		"": 0, "*": 0, `"12"`: 12, "12": 12, `"0"`: other, `"x"`: other, `""`: other, `"012"`: other, `"99999999999999999999"`: other, `W/"12"`: other, `W/"x"`: other,
+		`"12", "13"`: malformed, "-1": malformed, "x": malformed, `"12`: malformed, `12"`: malformed, `"1"2"`: malformed, `"`: malformed, `W/12`: malformed, `w/"12"`: malformed,
+	} {
 		r := httptest.NewRequest("PATCH", "/", nil)
 		r.Header.Set("If-Match", field)
 		revision, err := (&request{Request: r}).ifMatch()
-		if (err != nil) != (want < 0) || err == nil && revision != want {
+		if (err != nil) != (want == malformed) || err == nil && revision != want {
 			t.Errorf("%q: %d, %v, want %d", field, revision, err, want)
 		}
 	}

@@ -44,7 +44,7 @@ func allRoutes() routes {
 		{"GET", "/v1/explain", read, "emitter packet messages n analyzer", false, (*api).explain},
 		{"GET", "/v1/trace", read, "duration past", true, (*api).trace},
 		{"GET", "/v1/tap", read, "sample emitter analyzer level stage bodies", true, (*api).tap},
-		{"GET", "/v1/events", read, "after limit wait", true, (*api).listEvents},
+		{"GET", "/v1/events", read, "after limit wait", false, (*api).listEvents},
 		{"GET", "/v1/history", read, "", false, (*api).getHistory},
 		{"GET", "/v1/stream", read, "overview", true, (*api).streamHistory},
 	}, callerRoutes()...)

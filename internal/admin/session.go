@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/logstreamer/logstreamer/internal/adminapi"
+	"github.com/logstreamer/logstreamer/internal/credential"
 )
 
 const (
@@ -166,20 +167,27 @@ func (a *api) getSession(r *request) (*response, error) {
 
 func (a *api) login(r *request) (*response, error) {
 	var body struct {
-		Token string `json:"token" required:"true"`
+		Token string `json:"token"`
 	}
 	if err := r.decode(&body); err != nil {
 		return nil, err
 	}
+	token := []byte(body.Token)
+	if len(token) == 0 {
+		token, _ = credential.Bearer([]byte(r.Header.Get("Authorization")))
+	}
+	if len(token) == 0 {
+		return nil, missing("token")
+	}
 	if !a.access.hasTokens() {
 		return nil, refuse(conflict, "there are no tokens: set ADMIN_TOKEN or ADMIN_TOKENS_FILE to need one")
 	}
-	principal := a.access.token([]byte(body.Token))
+	principal := a.access.token(token)
 	if principal == nil {
 		return nil, a.access.failed(r.Request, "the token is not valid")
 	}
 	now := time.Now()
-	secret, expires := a.access.sessions.begin([]byte(body.Token), now)
+	secret, expires := a.access.sessions.begin(token, now)
 	r.caller = &caller{Principal: *principal, by: bySession, expires: expires}
 	return &response{
 		status: http.StatusCreated, body: r.caller.state(),

@@ -81,6 +81,8 @@ func TestEvents(t *testing.T) {
 		t.Errorf("the stream continues with event %s", id)
 	}
 	s.want(400, malformed, "GET", "/v1/events?after=x", "")
+	s.ok("HEAD", "/v1/events", "")
+	s.ok("HEAD", "/v1/events", "", "Accept", "text/event-stream") // the stream would have no end
 	if got := s.ok("GET", "/v1/events?limit=1", ""); got.get("events.0.id") != first+1 || got.get("last") != first+1 {
 		t.Errorf("not the latest event: %s", got.text)
 	}
@@ -222,6 +224,7 @@ func TestTap(t *testing.T) {
 	if event, _, data := tap.next(); event != "packet" || data["emitter_id"] != "web-1" || data["stage"] != "delivered" || data["packet"].(map[string]any)["packet_id"] != "0" {
 		t.Errorf("%s %v", event, data)
 	}
+	s.follow("/v1/tap?sample=0.5").close()
 	plain := s.follow("/v1/tap?stage=accepted")
 	defer plain.close()
 	s.send("web-2", 1)
@@ -231,7 +234,7 @@ func TestTap(t *testing.T) {
 	if records := readRecords(t, s.Config().Distributor.DataDir); len(records) != 1 || records[0].Path != "/v1/tap" || records[0].Query != "bodies=true&emitter=web-%2A&level=INFO&sample=1&stage=delivered" {
 		t.Errorf("%+v", records)
 	}
-	for _, query := range []string{"stage=x", "level=x", "sample=0", "bodies=yes", "emitter=" + strings.Repeat("x", 2000)} {
+	for _, query := range []string{"stage=x", "level=x", "sample=0", "sample=2.5", "sample=-0.5", "sample=1e-9", "sample=NaN", "bodies=yes", "emitter=" + strings.Repeat("x", 2000)} {
 		s.want(400, malformed, "GET", "/v1/tap?"+query, "")
 	}
 	for range 2 {

@@ -2,10 +2,14 @@ package admin
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
+	"math"
+	"strconv"
 
 	"github.com/logstreamer/logstreamer/internal/adminapi"
 	"github.com/logstreamer/logstreamer/internal/credential"
@@ -26,10 +30,24 @@ func tapPacketOf(e tap.Event) adminapi.TappedPacket {
 	return shown
 }
 
+// sample returns the part of the packets that a tap shows: one of so many, or a part such as 0.1.
+func (r *request) sample() float64 {
+	const most = 1_000_000
+	value, err := strconv.ParseFloat(cmp.Or(r.text("sample"), "1"), 64)
+	switch {
+	case err == nil && value >= 1 && value <= most && value == math.Trunc(value):
+		return 1 / value
+	case err == nil && value >= 1.0/most && value < 1:
+		return value
+	}
+	r.refuse("sample", fmt.Sprintf("an integer from 1 to %d (one packet of so many) or a part such as 0.1", most))
+	return 1
+}
+
 // tapOptions returns the selection by the parameters.
 func (r *request) tapOptions() (tap.Options, error) {
 	options := tap.Options{
-		Sample: 1 / float64(r.number("sample", 1, 1, 1_000_000)), Emitter: r.text("emitter"), Analyzer: r.text("analyzer"), Bodies: r.flag("bodies"),
+		Sample: r.sample(), Emitter: r.text("emitter"), Analyzer: r.text("analyzer"), Bodies: r.flag("bodies"),
 	}
 	var stages []string
 	for _, stage := range tap.Stages() {

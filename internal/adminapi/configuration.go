@@ -11,8 +11,8 @@ type Change struct {
 	// BoundMessages is the maximum deviation of an analyzer from its share after the change.
 	BoundMessages float64  `json:"bound_messages"`
 	Warnings      []string `json:"warnings"`
-	// Shadowed lists the settings of the file that have no effect.
-	Shadowed []string `json:"shadowed,omitempty"`
+	// Shadowed lists the settings of the file that have no effect; nil except of a reload.
+	Shadowed []string `json:"shadowed,omitzero"`
 	// Operation is the id of the drain that was started.
 	Operation string `json:"operation,omitempty"`
 }
@@ -52,9 +52,10 @@ type Setting struct {
 
 // Limits is the response of GET /v1/limits.
 type Limits struct {
-	Revision int64     `json:"revision"`
-	Default  RateLimit `json:"default"`
-	Limits   []Limit   `json:"limits"`
+	Revision   int64     `json:"revision"`
+	Default    RateLimit `json:"default"`
+	Limits     []Limit   `json:"limits"`
+	*RateLimit           // of the emitter that was asked for, else nil
 }
 
 // RateLimit is a rate limit in messages per second, and its burst in messages. A rate of 0 is no

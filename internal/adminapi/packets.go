@@ -54,8 +54,10 @@ type Replay struct {
 	Detail   string    `json:"detail,omitempty"`
 }
 
-// Decisions is the response of GET /v1/explain for a packet.
+// Decisions is the response of GET /v1/explain for a packet: the latest decision, and all of them, the
+// latest one first.
 type Decisions struct {
+	Decision
 	Decisions []Decision `json:"decisions"`
 }
 

@@ -126,7 +126,11 @@ func (c *Controller) open(sources loaded) error {
 	if !shared { // shared overrides expire for all distributors at once
 		valid, expired = content.Overrides.expire(time.Now())
 	}
-	kept := &revision{ids: content.IDs, origin: origin{shared: shared, cluster: content.Cluster}}
+	ids := content.IDs
+	if !shared {
+		ids = ids.atStart(sources.Config.Distributor.Targets, content.Overrides)
+	}
+	kept := &revision{ids: ids, origin: origin{shared: shared, cluster: content.Cluster}}
 	r, lost := kept.resolveValid(sources, valid)
 	changed := content.Hash != "" && content.Hash != r.hash()
 	r.number = max(content.Revision, 1)
@@ -289,7 +293,7 @@ func (c *Controller) commitLocked(ctx context.Context, request Request, kind str
 		return Result{}, err
 	}
 	after.number = before.number
-	if len(changes) > 0 || string(encode(before.overrides)) != string(encode(after.overrides)) || !before.ids.equal(after.ids) {
+	if len(changes) > 0 || !before.overrides.equal(after.overrides) || !before.ids.equal(after.ids) {
 		after.number++
 		after.last = &lastChange{Kind: kind, Actor: request.Actor.Name, Address: request.Actor.Address, Reason: request.Reason, Deadline: request.drainDeadline}
 		if !request.drainDeadline.IsZero() {

@@ -196,6 +196,17 @@ func TestChangesSurviveRestarts(t *testing.T) {
 	}
 }
 
+// A change to the present value makes no revision.
+func TestNoChange(t *testing.T) {
+	r := start(t, "")
+	first := r.Revision()
+	for range 2 {
+		if result := r.mustSucceed(r.PatchAnalyzer(t.Context(), operator, "a2", AnalyzerPatch{Weight: pointer(0.4)})); result.Revision != first || len(result.Changed) > 0 {
+			t.Errorf("%+v, want revision %d", result, first)
+		}
+	}
+}
+
 // A dry run returns the result of the change and changes nothing.
 func TestDryRun(t *testing.T) {
 	r := start(t, "")

@@ -51,7 +51,7 @@ type DrainStatus struct {
 	Ended  *time.Time `json:"ended,omitempty"`
 	Result string     `json:"result"`
 	// Proof accounts for the packets that the analyzer held. It is frozen at the end.
-	Proof distributor.DrainProof `json:"proof"`
+	Proof distributor.DrainProof `json:"proof,omitzero"`
 	// Restarts counts how often the process ended before the drain did. Proof covers the time since
 	// the latest restart. BeforeRestart is the proof at the latest orderly stop: the packets that
 	// remained then were delivered during the stop, or routed again from a disk journal.

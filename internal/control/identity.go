@@ -2,6 +2,7 @@ package control
 
 import (
 	"maps"
+	"slices"
 
 	"github.com/logstreamer/logstreamer/internal/distributor"
 )
@@ -26,6 +27,23 @@ func (known identities) identify(targets distributor.Targets, shared bool) (dist
 		}
 	}
 	return named, kept
+}
+
+// atStart returns the identities with which a start with these analyzers begins: none if no analyzer
+// stays, as if there had not been others. Overrides that name analyzers keep the identities, so that
+// they do not hold for other ones.
+func (known identities) atStart(targets distributor.Targets, all overrides) identities {
+	earlier := slices.Collect(maps.Values(known))
+	_, kept := known.identify(targets, false)
+	for _, id := range kept { // new analyzers get no id of another one
+		if slices.Contains(earlier, id) {
+			return known
+		}
+	}
+	if len(all.under(analyzersKey)) > 0 {
+		return known
+	}
+	return nil
 }
 
 func (known identities) targets() (targets distributor.Targets) {

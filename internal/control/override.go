@@ -81,6 +81,11 @@ func (o overrides) without(path string) overrides {
 	return slices.DeleteFunc(slices.Clone(o), func(one Override) bool { return isUnder(one.Path, path) })
 }
 
+// equal reports whether two lists are the same.
+func (o overrides) equal(other overrides) bool {
+	return len(o)+len(other) == 0 || bytes.Equal(encode(o), encode(other))
+}
+
 // under returns the override with a path and those of its parts.
 func (o overrides) under(path string) overrides {
 	return slices.DeleteFunc(slices.Clone(o), func(one Override) bool { return !isUnder(one.Path, path) })

@@ -41,7 +41,7 @@ func (c *Controller) Reload(ctx context.Context, request Request) (Result, error
 		c.deps.Logger.Error("the configuration was not reloaded, and nothing was changed", "error", err, "actor", request.Actor.Name)
 	} else {
 		c.setReloaded(true, "")
-		c.deps.Logger.Info("configuration reloaded", "revision", result.Revision, "changes", len(result.Changed), "actor", request.Actor.Name)
+		c.deps.Logger.Info("configuration reloaded", "revision", result.Revision, "changes", len(result.Changed), "shadowed", result.Shadowed, "actor", request.Actor.Name)
 	}
 	c.events.Add(event)
 	return result, err
@@ -61,6 +61,7 @@ func (c *Controller) reloadLocked(ctx context.Context, request Request) (Result,
 	before := c.current.Load()
 	after, lost := before.resolveValid(loaded{read, c.loader.Settings}, before.overrides)
 	result, err := c.commitLocked(ctx, request, reloaded, after, lost)
+	result.Shadowed = []string{}
 	for _, s := range read.Shadowed {
 		result.Shadowed = append(result.Shadowed, fmt.Sprintf("%s by %v", s.Env, read.Origin(s.Key)))
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -19,7 +20,8 @@ var system = Actor{Name: "distributor"}
 // Request has the fields that all changes have.
 type Request struct {
 	Actor Actor
-	// IfMatch is the revision that the change is meant for; 0 is any.
+	// IfMatch is the revision that the change is meant for; 0 is any, and NoRevision one that there
+	// never is.
 	IfMatch int64
 	// DryRun returns the result without making the change.
 	DryRun bool
@@ -32,6 +34,9 @@ type Request struct {
 	drainDeadline time.Time // deadline of drains that the change starts; zero is the default
 }
 
+// NoRevision is less than the number of any revision.
+const NoRevision int64 = -1
+
 // Result is the response to a change.
 type Result struct {
 	Revision  int64
@@ -42,7 +47,7 @@ type Result struct {
 	// packets as large as now.
 	BoundMessages float64
 	Warnings      []string
-	// Shadowed lists the settings of the file that have no effect.
+	// Shadowed lists the settings of the file that have no effect; nil except of a reload.
 	Shadowed []string
 	// Operation is the id of the drain that was started.
 	Operation string
@@ -101,5 +106,9 @@ func refuse(code Code, format string, args ...any) *Error {
 }
 
 func stale(current, wanted int64) *Error {
-	return &Error{Code: StaleRevision, Revision: current, Detail: fmt.Sprintf("the revision is %d, and the change is meant for %d", current, wanted)}
+	other := "another one"
+	if wanted != NoRevision {
+		other = strconv.FormatInt(wanted, 10)
+	}
+	return &Error{Code: StaleRevision, Revision: current, Detail: fmt.Sprintf("the revision is %d, and the change is meant for %s", current, other)}
 }

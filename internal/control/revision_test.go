@@ -133,6 +133,28 @@ func TestIdentities(t *testing.T) {
 	}
 }
 
+// A start with other analyzers only counts from 1, unless an override names one of those before.
+func TestIdentitiesAtStart(t *testing.T) {
+	const file = "analyzers: [{url: 'http://localhost:4', weight: 1}, {url: 'http://LOCALHOST:5/', weight: 2}]\n"
+	known := identities{"http://localhost:1": "analyzer-1", "http://localhost:2": "analyzer-2"}
+	base := sources(t, file)
+	targets := base.Config.Distributor.Targets
+	of := func(known identities, all overrides) string {
+		r, _ := resolve(sources(t, file), known.atStart(targets, all), nil)
+		return weights(r)
+	}
+	if got := of(known, overrides{override(base, "settings/rate_limit", "5")}); got != "analyzer-1=1 analyzer-2=2" {
+		t.Errorf("all are new: %s", got)
+	}
+	if got := of(known, overrides{override(base, "analyzers/analyzer-1/weight", "5")}); got != "analyzer-3=1 analyzer-4=2" {
+		t.Errorf("an override names an earlier one: %s", got)
+	}
+	known["http://localhost:5"] = "analyzer-9"
+	if got := of(known, nil); got != "analyzer-3=1 analyzer-9=2" {
+		t.Errorf("one stays: %s", got)
+	}
+}
+
 // A start drops the overrides with which the sources are no longer valid, and no others.
 func TestInvalidOverridesAreDropped(t *testing.T) {
 	base, _ := resolve(sources(t, three+"rate_limit: 10\n"), nil, nil)

@@ -114,14 +114,14 @@ web\a          9       450          0
 		"OVERRIDE             VALUE  INSTEAD OF  BY   SINCE                 EXPIRES  REASON\nanalyzers/a2/weight  0.1    0.3         ops  2026-11-29T11:00:00Z  -        -\n"},
 	{"overrides", "GET /v1/overrides", `{"revision":1,"overrides":[]}`, "Nothing differs from file, environment and flags.\n"},
 	{"explain analyzer a2", "GET /v1/explain?analyzer=a2", `{"analyzer":"a2","share":0.075,"weight":0.3,"ramp":0.25,"member":true,"sentence":"a2 gets 7.5 %."}`, "a2 gets 7.5 %.\n"},
-	{"explain packet web-1 42", "GET /v1/explain?emitter=web-1&packet=42", `{"decisions":[{"seq":1,"time":"2026-11-29T11:00:00Z","cause":"first","messages":40,"chosen":"a2","runner_up":"a1","margin":3.2,"bound":66.7,"waited_us":180,"candidates":[{"id":"a1","deficit":12.1,"share":0.5,"ramp":1,"room":118},{"id":"a3","out":"breaker_open","until":"2026-11-29T11:01:00Z"}],"outcome":{"state":"delivered","attempts":1,"latency_ms":4.1}}]}`,
+	{"explain packet web-1 42", "GET /v1/explain?emitter=web-1&packet=42", `{"seq":1,"time":"2026-11-29T11:00:00Z","cause":"first","messages":40,"chosen":"a2","runner_up":"a1","margin":3.2,"bound":66.7,"waited_us":180,"candidates":[{"id":"a1","deficit":12.1,"share":0.5,"ramp":1,"room":118},{"id":"a3","out":"breaker_open","until":"2026-11-29T11:01:00Z"}],"outcome":{"state":"delivered","attempts":1,"latency_ms":4.1},"decisions":[{"seq":1,"time":"2026-11-29T11:00:00Z","cause":"first","messages":40,"chosen":"a2","runner_up":"a1","margin":3.2,"bound":66.7,"waited_us":180,"candidates":[{"id":"a1","deficit":12.1,"share":0.5,"ramp":1,"room":118},{"id":"a3","out":"breaker_open","until":"2026-11-29T11:01:00Z"}],"outcome":{"state":"delivered","attempts":1,"latency_ms":4.1}}]}`,
 		`2026-11-29T11:00:00Z: 40 messages to a2 (first) by a margin of 3.2 messages over a1, after 180µs.
 CANDIDATE  DEFICIT   SHARE     RAMP  ROOM  OUT
 a1            12.1  50.0 %  100.0 %   118  -
 a3               -       -        -     -  breaker_open until 2026-11-29T11:01:00Z
 Outcome: delivered, 1 attempts, 4.1 ms.
 `},
-	{"explain packet web-1 43", "GET /v1/explain?emitter=web-1&packet=43", `{"decisions":[{"seq":2,"time":"2026-11-29T11:00:00Z","cause":"first","messages":40,"chosen":"a2","bound":66.7,"waited_us":180,"candidates":[{"id":"a3","out":"drain"}]}]}`,
+	{"explain packet web-1 43", "GET /v1/explain?emitter=web-1&packet=43", `{"seq":2,"time":"2026-11-29T11:00:00Z","cause":"first","messages":40,"chosen":"a2","bound":66.7,"waited_us":180,"candidates":[{"id":"a3","out":"drain"}],"decisions":[{"seq":2,"time":"2026-11-29T11:00:00Z","cause":"first","messages":40,"chosen":"a2","bound":66.7,"waited_us":180,"candidates":[{"id":"a3","out":"drain"}]}]}`,
 		`2026-11-29T11:00:00Z: 40 messages to a2 (first) as the only eligible analyzer, after 180µs.
 CANDIDATE  DEFICIT  SHARE  RAMP  ROOM  OUT
 a3               -      -     -     -  drain

@@ -109,6 +109,18 @@ func (e *ReplayNotFoundError) Error() string {
 	return fmt.Sprintf("there is no replay with the id %d; the last %d are kept until the distributor ends", e.ID, keptReplays)
 }
 
+// ReplayRate returns the rate of a replay in packets per second, DefaultReplayRate for 0, or a
+// *RateError.
+func ReplayRate(rate float64) (float64, error) {
+	if rate == 0 {
+		rate = DefaultReplayRate
+	}
+	if !(rate > 0 && rate <= MaxReplayRate) {
+		return 0, &RateError{rate}
+	}
+	return rate, nil
+}
+
 // Start starts a replay of the selected dead letters, except those that were replayed
 // already, at a rate in packets per second; 0 is DefaultReplayRate. ctx bounds the check
 // of the selection, not the replay. The error is a *RateError, *BusyError or one of the
@@ -119,11 +131,9 @@ func (e *ReplayNotFoundError) Error() string {
 // marked as replayed. If the process ends in between, the packet is delivered and the
 // dead letter can be replayed again; no order of events loses one.
 func (r *Replayer) Start(ctx context.Context, selection Selection, rate float64) (Replay, error) {
-	if rate == 0 {
-		rate = DefaultReplayRate
-	}
-	if !(rate > 0 && rate <= MaxReplayRate) {
-		return Replay{}, &RateError{rate}
+	rate, err := ReplayRate(rate)
+	if err != nil {
+		return Replay{}, err
 	}
 	if err := r.busy(); err != nil {
 		return Replay{}, err

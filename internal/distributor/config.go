@@ -177,16 +177,12 @@ func (c Config) Validate() error {
 		ok    bool
 		want  string
 	}{
-		{"MEMORY_LIMIT_BYTES", c.Memory.LimitBytes, c.Memory.LimitBytes >= 3*int64(c.Native.MaxBodyBytes),
-			fmt.Sprintf("at least three times MAX_BODY_BYTES (%d), so that there is capacity for the largest packet while it is read", c.Native.MaxBodyBytes)},
 		{"DISCOVERY_DNS", c.NameServer, c.NameServer == "" || validateAddress(c.NameServer) == nil, "host:port, such as 10.0.0.2:53"},
 		{"DATA_DIR", c.DataDir, c.DataDir != "", "a directory"},
 		{"ACK", c.Intake.Ack, c.Intake.Ack != intake.AckStored || c.stores(), "queued or delivered with JOURNAL=memory, which stores nothing"},
 		{"RATE_BURST", c.Rate.Burst, c.Rate.Burst == 0 || c.Rate.Rate > 0, "0 without RATE_LIMIT"},
 		{"RATE_LIMIT_SCOPE", c.Rate.Scope, c.Rate.Scope != ratelimit.ScopeCluster || c.Journal == JournalJetStream,
 			"distributor without JOURNAL=jetstream, which counts the distributors"},
-		{"JOURNAL_MAX_BYTES", c.JournalMaxBytes, c.JournalMaxBytes >= 4*int64(c.Native.MaxBodyBytes),
-			fmt.Sprintf("at least four times MAX_BODY_BYTES (%d), so that there is capacity for the largest packet while another is written", c.Native.MaxBodyBytes)},
 	} {
 		if !rule.ok {
 			errs = append(errs, config.Refuse(rule.name, rule.value, rule.want, "%s is %v: it must be %s", rule.name, rule.value, rule.want))
@@ -195,19 +191,36 @@ func (c Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-// LargeBodies returns what to report of requests that INPUT_MAX_BODY_BYTES allows and that may need
-// more memory than one may have, or "". A request needs memory for its body, before and after it is
-// decompressed, and for its packets; with JOURNAL=jetstream it may have a quarter of the limit.
-func (c Config) LargeBodies() string {
-	part := int64(4)
-	if c.Journal == JournalJetStream {
-		part = 16
+// LargeBodies returns what to report of requests that are small enough by themselves and that may need
+// more memory, or more of the disk journal, than one may have. A request needs memory for its body
+// while that is read, of INPUTS also before and after it is decompressed and for its packets; with
+// JOURNAL=jetstream these may have a quarter of the limit.
+func (c Config) LargeBodies() []string {
+	type bound struct {
+		name  string
+		bytes int
+		limit string
+		size  int64
+		part  int64 // of the limit, that one request may have for sure
 	}
-	if enough := c.Memory.LimitBytes / part; len(c.Inputs) > 0 && int64(c.Receiver.MaxBodyBytes) > enough {
-		return fmt.Sprintf("INPUT_MAX_BODY_BYTES is %d: a request of INPUTS larger than %d bytes may be refused with 413, since there may be too little memory for its packets (MEMORY_LIMIT_BYTES is %d, of which that is one part in %d)",
-			c.Receiver.MaxBodyBytes, enough, c.Memory.LimitBytes, part)
+	bounds := []bound{{"MAX_BODY_BYTES", c.Native.MaxBodyBytes, "MEMORY_LIMIT_BYTES", c.Memory.LimitBytes, 3}}
+	if c.Journal == JournalDisk {
+		bounds = append(bounds, bound{"MAX_BODY_BYTES", c.Native.MaxBodyBytes, "JOURNAL_MAX_BYTES", c.JournalMaxBytes, 4})
 	}
-	return ""
+	if part := int64(4); len(c.Inputs) > 0 {
+		if c.Journal == JournalJetStream {
+			part = 16
+		}
+		bounds = append(bounds, bound{"INPUT_MAX_BODY_BYTES", c.Receiver.MaxBodyBytes, "MEMORY_LIMIT_BYTES", c.Memory.LimitBytes, part})
+	}
+	var reports []string
+	for _, b := range bounds {
+		if enough := b.size / b.part; int64(b.bytes) > enough {
+			reports = append(reports, fmt.Sprintf("%s is %d: a request larger than %d bytes may be refused with 413, since it may need more than there is (%s is %d, of which that is one part in %d)",
+				b.name, b.bytes, enough, b.limit, b.size, b.part))
+		}
+	}
+	return reports
 }
 
 func (c Config) analyzer(t Target) upstream.Config {

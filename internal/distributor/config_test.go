@@ -71,7 +71,7 @@ func TestLargeBodies(t *testing.T) {
 	} {
 		config := DefaultConfig()
 		config.Journal, config.Memory.LimitBytes, config.Inputs = c.journal, c.memory, c.inputs
-		got := config.LargeBodies()
+		got := strings.Join(config.LargeBodies(), "\n")
 		if (got == "") != (c.limit == "") || !strings.Contains(got, c.limit) || !strings.Contains(got, c.within) {
 			t.Errorf("%s: %q", name, got)
 		}

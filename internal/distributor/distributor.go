@@ -146,7 +146,7 @@ func newOn(sockets Sockets, config Config, logger *slog.Logger) (*Distributor, e
 	if sum, fine := config.Targets.WeightSum(); !fine {
 		logger.Warn("the weights of ANALYZERS should sum to about 1; their proportions are used", "sum", math.Round(sum*1e6)/1e6)
 	}
-	if text := config.LargeBodies(); text != "" {
+	for _, text := range config.LargeBodies() {
 		logger.Info(text)
 	}
 	for _, text := range config.IneffectiveSettings() {

@@ -101,7 +101,7 @@ func (d *Distributor) check(next Config) (Config, error) {
 	if err := errors.Join(next.Validate(), requireRestart(current, next)); err != nil {
 		return next, err
 	}
-	return next, d.checkHeld(next)
+	return next, nil
 }
 
 // requireRestart returns a *RestartRequiredError if a setting that is not live differs.
@@ -264,23 +264,6 @@ func (d *Distributor) applySettings(next Config) {
 	if d.ingestServer != nil { // after Start
 		d.ingestServer.Configure(next.Server)
 	}
-}
-
-// checkHeld returns an error for each limit below the volume that is held now.
-func (d *Distributor) checkHeld(next Config) error {
-	errs := []error{d.intake.CheckConfig(next.Intake)}
-	switch j := d.journal.(type) {
-	case *memory.Journal:
-		errs = append(errs, j.CheckConfig(next.Memory))
-	case *disk.Journal:
-		errs = append(errs, j.CheckConfig(next.disk()))
-	case *jetstream.Journal:
-		errs = append(errs, j.CheckConfig(next.jetStream()))
-	}
-	for _, a := range d.present() {
-		errs = append(errs, a.CheckConfig(next.Analyzer))
-	}
-	return errors.Join(errs...)
 }
 
 // ResetBreaker closes the breaker of an analyzer at once; slow start follows. It may be

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/logstreamer/logstreamer/internal/config"
+	"github.com/logstreamer/logstreamer/internal/intake"
 	"github.com/logstreamer/logstreamer/internal/ratelimit"
 )
 
@@ -23,7 +24,7 @@ func TestReconfigureAllOrNothing(t *testing.T) {
 		{func(c *Config) { c.Journal = JournalDisk }, "JOURNAL (disk, now memory)"},
 		{func(c *Config) { c.DataDir = "elsewhere" }, "DATA_DIR (elsewhere"},
 		{func(c *Config) { c.DedupeWindow = time.Minute }, "DEDUPE_WINDOW_SEC (60, now 0)"},
-		{func(c *Config) { c.Memory.LimitBytes = 1 }, "MEMORY_LIMIT_BYTES is 1"},
+		{func(c *Config) { c.Intake.Ack = intake.AckStored }, "ACK is stored"},
 		{func(c *Config) { c.Rate.Limits = append(c.Rate.Limits, c.Rate.Limits[0]) }, "listed twice"},
 	} {
 		err := s.reconfigure(t, func(c *Config) {

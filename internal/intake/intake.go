@@ -13,12 +13,10 @@
 package intake
 
 import (
-	"fmt"
 	"log/slog"
 	"sync/atomic"
 	"time"
 
-	"github.com/logstreamer/logstreamer/internal/config"
 	"github.com/logstreamer/logstreamer/internal/dedupe"
 	"github.com/logstreamer/logstreamer/internal/journal"
 	"github.com/logstreamer/logstreamer/internal/packet"
@@ -117,14 +115,6 @@ func New(config Config, deps Dependencies) *Intake {
 
 // Config returns the settings, which the caller must not change.
 func (i *Intake) Config() *Config { return i.config.Load() }
-
-// CheckConfig returns an error if requests hold more than the configuration allows.
-func (i *Intake) CheckConfig(next Config) error {
-	if held := i.memory.Held(); held > next.MemoryBytes {
-		return config.Refuse("MEMORY_LIMIT_BYTES", next.MemoryBytes, fmt.Sprintf("at least the %d bytes that requests take now", held), "MEMORY_LIMIT_BYTES is %d: requests take %d bytes now, it must be at least as many", next.MemoryBytes, held)
-	}
-	return nil
-}
 
 // Configure replaces the settings, which apply to later packets.
 func (i *Intake) Configure(next Config) {

@@ -58,9 +58,10 @@ func (m *Memory) unshare(body *packet.Packet) {
 	m.Drop(body)
 }
 
-// LendPart is Lend for a body that is part of a shared one, or a copy if shared is nil.
-func (m *Memory) LendPart(shared *packet.Shared, body []byte) (*packet.Packet, Reason) {
-	if reason := m.Reserve(packet.FootprintOf(len(body))); reason != "" {
+// LendPart is Lend for a body that is part of a shared one, or a copy if shared is nil, of a request
+// that holds that many bytes besides the packets of its parts.
+func (m *Memory) LendPart(shared *packet.Shared, body []byte, held int64) (*packet.Packet, Reason) {
+	if reason := m.reserve(packet.FootprintOf(len(body)), held); reason != "" {
 		return nil, reason
 	}
 	if shared != nil {
@@ -120,12 +121,15 @@ func (m *Memory) Fit(p *packet.Packet, more int) *packet.Packet {
 
 // Reserve reserves memory, or returns the reason why there is none: TooLarge if there can never be
 // enough.
-func (m *Memory) Reserve(bytes int64) Reason {
+func (m *Memory) Reserve(bytes int64) Reason { return m.reserve(bytes, 0) }
+
+// reserve is Reserve for a request that holds that many bytes already.
+func (m *Memory) reserve(bytes, held int64) Reason {
 	m.held.Add(bytes)
 	reason := m.check(0)
 	if reason != "" {
 		m.Free(bytes)
-		reason = m.final(reason, bytes)
+		reason = m.final(reason, bytes+held)
 	}
 	return reason
 }

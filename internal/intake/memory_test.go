@@ -50,7 +50,7 @@ func lendShared(t *testing.T, m *Memory, size int) *packet.Packet {
 		t.Fatalf("a body of %d bytes is not shared, with %d bytes held", size, m.Held())
 	}
 	defer shared.Close()
-	p, reason := m.LendPart(shared, body.Body)
+	p, reason := m.LendPart(shared, body.Body, 0)
 	if reason != "" {
 		t.Fatal(reason)
 	}
@@ -96,7 +96,7 @@ func TestSharedBodiesAreBounded(t *testing.T) {
 		}
 	}
 	refused("shared ones hold an eighth of the memory")
-	p, reason := m.LendPart(nil, body.Body)
+	p, reason := m.LendPart(nil, body.Body, 0)
 	if reason != "" || string(p.Body) != "line" || &p.Body[0] == &body.Body[0] {
 		t.Errorf("instead of a part: %q, %q", p.Body, reason)
 	}

@@ -3,8 +3,6 @@ package disk
 import (
 	"errors"
 	"fmt"
-
-	"github.com/logstreamer/logstreamer/internal/config"
 )
 
 // Config holds the location and the limits of a journal.
@@ -57,20 +55,6 @@ func (j *Journal) currentConfig() Config {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.config
-}
-
-// CheckConfig returns an error if the journal holds more than the configuration allows.
-func (j *Journal) CheckConfig(next Config) error {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	var errs []error
-	if used := j.usedLocked() + j.reserved; used > next.MaxBytes {
-		errs = append(errs, config.Refuse("JOURNAL_MAX_BYTES", next.MaxBytes, fmt.Sprintf("at least the %d bytes that the journal takes now", used), "JOURNAL_MAX_BYTES is %d: the journal takes %d bytes now, it must be at least as many", next.MaxBytes, used))
-	}
-	if held := j.heldLocked(); held > next.MemoryLimitBytes {
-		errs = append(errs, config.Refuse("MEMORY_LIMIT_BYTES", next.MemoryLimitBytes, fmt.Sprintf("at least the %d bytes that packets take now", held), "MEMORY_LIMIT_BYTES is %d: packets take %d bytes now, it must be at least as many", next.MemoryLimitBytes, held))
-	}
-	return errors.Join(errs...)
 }
 
 // Configure replaces the limits; the directory does not change. Packets above the new limits stay

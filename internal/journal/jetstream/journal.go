@@ -416,14 +416,6 @@ func (j *Journal) Oldest() time.Time {
 	return oldest
 }
 
-// CheckConfig returns an error if the journal holds more than the configuration allows.
-func (j *Journal) CheckConfig(next Config) error {
-	if held := j.Stats().MemoryBytes; held > next.MemoryLimitBytes {
-		return fmt.Errorf("MEMORY_LIMIT_BYTES is %d: packets take %d bytes now, it must be at least as many", next.MemoryLimitBytes, held)
-	}
-	return nil
-}
-
 // Configure replaces the memory limit; the other settings do not change.
 func (j *Journal) Configure(next Config) {
 	j.mu.Lock()

@@ -10,7 +10,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/logstreamer/logstreamer/internal/config"
 	"github.com/logstreamer/logstreamer/internal/emitterquota"
 	"github.com/logstreamer/logstreamer/internal/journal"
 	"github.com/logstreamer/logstreamer/internal/packet"
@@ -22,7 +21,7 @@ type Config struct {
 	// QueuePackets is the maximum number of queued packets.
 	QueuePackets int `env:"INGEST_BUFFER_SIZE" min:"1" reload:"live" help:"packets accepted and not yet bound to an analyzer"`
 	// LimitBytes is the maximum memory of unacknowledged packets.
-	LimitBytes int64 `env:"MEMORY_LIMIT_BYTES" format:"bytes" reload:"live" help:"maximum bytes of packets in memory over all queues, such as 256MiB"`
+	LimitBytes int64 `env:"MEMORY_LIMIT_BYTES" format:"bytes" min:"1" reload:"live" help:"maximum bytes of packets in memory over all queues, such as 256MiB"`
 }
 
 // Journal implements journal.Journal in memory.
@@ -49,18 +48,6 @@ func New(config Config) *Journal {
 	j := &Journal{ready: make(chan struct{}, 1)}
 	j.config.Store(&config)
 	return j
-}
-
-// CheckConfig returns an error if the journal holds more than the configuration allows.
-func (j *Journal) CheckConfig(next Config) error {
-	var errs []error
-	if queued := j.queuedPackets.Load(); queued > int64(next.QueuePackets) {
-		errs = append(errs, config.Refuse("INGEST_BUFFER_SIZE", next.QueuePackets, fmt.Sprintf("at least the %d packets that are queued now", queued), "INGEST_BUFFER_SIZE is %d: %d packets are queued now, it must be at least as many", next.QueuePackets, queued))
-	}
-	if held := j.heldBytes.Load(); held > next.LimitBytes {
-		errs = append(errs, config.Refuse("MEMORY_LIMIT_BYTES", next.LimitBytes, fmt.Sprintf("at least the %d bytes that packets take now", held), "MEMORY_LIMIT_BYTES is %d: packets take %d bytes now, it must be at least as many", next.LimitBytes, held))
-	}
-	return errors.Join(errs...)
 }
 
 // Configure replaces the limits. Packets above the new limits stay in the journal.

@@ -26,7 +26,7 @@ func (p *Protocol) lines(how *submission, received *packet.Packet, to *http1.Res
 	}
 	b := p.batches.Get().(*batch)
 	defer p.release(b)
-	p.takeLines(how, received, b)
+	p.takeLines(how, received, held, b)
 	for i, result := range b.intake.Accept(how.ack) {
 		b.add(b.lines[i], result)
 	}
@@ -69,10 +69,12 @@ func (p *Protocol) release(b *batch) {
 
 func (b *batch) accepted() int { return b.stored + b.duplicates }
 
-// takeLines makes packets of the lines of a body, whose ownership it takes.
-func (p *Protocol) takeLines(how *submission, received *packet.Packet, b *batch) {
+// takeLines makes packets of the lines of a body, whose ownership it takes. The request holds that
+// many bytes besides the body.
+func (p *Protocol) takeLines(how *submission, received *packet.Packet, held int64, b *batch) {
+	held += received.Footprint()
 	shared := p.memory.Share(received)
-	p.checkLines(how, received.Body, shared, b)
+	p.checkLines(how, received.Body, shared, held, b)
 	if shared != nil {
 		shared.Close()
 	} else {
@@ -81,8 +83,8 @@ func (p *Protocol) takeLines(how *submission, received *packet.Packet, b *batch)
 }
 
 // checkLines checks lines. It adds candidates to the batch, and notes the result of all other
-// lines. The packets are parts of shared unless that is nil.
-func (p *Protocol) checkLines(how *submission, text []byte, shared *packet.Shared, b *batch) {
+// lines. The packets are parts of shared unless that is nil. The request holds that many bytes.
+func (p *Protocol) checkLines(how *submission, text []byte, shared *packet.Shared, held int64, b *batch) {
 	lines, now := packet.LinesOf(text), time.Now()
 	for {
 		line, number, ok := lines.Next()
@@ -95,7 +97,7 @@ func (p *Protocol) checkLines(how *submission, text []byte, shared *packet.Share
 			b.refuse(number, *why)
 			continue
 		}
-		received, reason := p.memory.LendPart(shared, line)
+		received, reason := p.memory.LendPart(shared, line, held)
 		if reason != "" {
 			why := body.Unavailable(reason)
 			why.PacketID = string(info.PacketID.AppendDecoded(nil, line))

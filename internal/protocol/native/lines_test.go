@@ -230,6 +230,24 @@ func TestTooManyLines(t *testing.T) {
 	f.wantCounted(map[problem.Code]int{problem.TooLarge: 1})
 }
 
+// A line that needs more memory beside its body than there ever is is refused for good.
+func TestLineThatNeverFits(t *testing.T) {
+	o := standard()
+	o.intake.MemoryBytes = 1_000_000
+	h := newHandler(t, o, &greedyJournal{})
+	text := aPacket("1", 600_000) // the body fits, and not beside the packet that is made of it
+	received, reason := h.memory.Lend(len(text))
+	if reason != "" {
+		t.Fatal(reason)
+	}
+	received.Body = append(received.Body, text...)
+	b := h.batches.Get().(*batch)
+	h.takeLines(&submission{}, received, 0, b)
+	if b.refused.lines != 1 || b.first != problem.TooLarge || b.retryable != "" || h.memory.Held() != 0 {
+		t.Errorf("%d lines are refused, for %q, retryable %q; %d bytes are held", b.refused.lines, b.first, b.retryable, h.memory.Held())
+	}
+}
+
 // A request is refused as a whole if there is no memory for its list of refused lines.
 func TestListMemoryIsReservedFirst(t *testing.T) {
 	f := serve(t, standard())
