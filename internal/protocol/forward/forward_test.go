@@ -239,6 +239,10 @@ func TestHostile(t *testing.T) {
 	const maxBody = 4 << 20
 	bomb := gzipped(make([]byte, maxBody+1))
 	nested := append(pack("t", 1), bytes.Repeat([]byte{0x91}, 100)...)
+	// A snappy block of 50 bytes, whose header is a time and the header of a record: it has a map
+	// without its members.
+	block := append([]byte{0x32, 0xc4, 0x31, 0xdf, 0xff, 0xff, 0xff, 0xff}, make([]byte, 44)...)
+	compressedEvent := append([]byte{0x94, 0xa1, 't'}, append(block, pack(pairs{{"compressed", "snappy"}})...)...)
 	for name, c := range map[string]struct {
 		data         []byte
 		name, reason string
@@ -259,6 +263,7 @@ func TestHostile(t *testing.T) {
 		"record is text":   {pack([]any{"t", 1, "text"}), rejectedRecords, "malformed"},
 		"entry is text":    {pack([]any{"t", []any{"text"}}), rejectedRecords, "malformed"},
 		"packed is broken": {pack([]any{"t", "\x92\x01"}), rejectedRecords, "malformed"},
+		"compressed event": {compressedEvent, rejectedRecords, "malformed"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := (&protocoltest.System{MaxBodyBytes: maxBody}).Start(t, "forward")

@@ -48,6 +48,10 @@ func (t *translator) end() {
 
 // add adds the events of a frame. The error is an error of a Translation.
 func (t *translator) add(packets *record.Packets, f *frame) error {
+	arrival := time.Now()
+	if f.single { // only packed entries are compressed
+		return t.event(packets, f.tag, f.entries, 0, arrival)
+	}
 	entries := f.entries
 	if coding := string(f.compressed); coding != "" && coding != "text" {
 		decoded, fault := t.receiver.Decode(coding, entries)
@@ -64,10 +68,6 @@ func (t *translator) add(packets *record.Packets, f *frame) error {
 		}
 		defer t.receiver.Release(decoded)
 		entries = decoded.Body
-	}
-	arrival := time.Now()
-	if f.single {
-		return t.event(packets, f.tag, entries, 0, arrival)
 	}
 	packets.Expect(len(entries) * 5 / 2)
 	for len(entries) > 0 {
