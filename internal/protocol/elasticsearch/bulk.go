@@ -85,7 +85,6 @@ func (p *Protocol) accept(ctx context.Context, r *server.Request, from receiver.
 	packets.Expect(len(body.Body) * 3 / 2)
 	err := p.translate(t, d, body.Body, response)
 	id, content := p.id(from, d, t, body.Body, receiver.ID{Text: response.ids})
-	skewed := t.skewed
 	t.trim()
 	p.translators.Put(t)
 	p.receiver.Release(body)
@@ -104,7 +103,6 @@ func (p *Protocol) accept(ctx context.Context, r *server.Request, from receiver.
 	for code, documents := range response.refused {
 		p.receiver.Reject(code, documents, "client", from.Client)
 	}
-	p.receiver.CountSkewed(skewed)
 	return response, nil
 }
 

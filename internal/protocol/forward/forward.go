@@ -194,10 +194,7 @@ func (s *session) flush(ctx context.Context) error {
 		id := s.receiver.SequenceID()
 		id.Repeatable = end-first == 1 // it is attempted with the same id until ctx ends
 		fault := s.accept(ctx, id, bytes*(end-first)/len(pending), pending[first:end]...)
-		switch {
-		case fault == nil, fault.Code == problem.AckTimeout: // then they are accepted
-			return nil
-		case id.Repeatable && fault.Code == problem.TooLarge:
+		if id.Repeatable && fault != nil && fault.Code == problem.TooLarge {
 			s.receiver.Reject(fault.Code, pending[first].events())
 			return nil
 		}
@@ -217,8 +214,8 @@ func (s *session) flush(ctx context.Context) error {
 func (s *session) accept(ctx context.Context, id receiver.ID, bytes int, frames ...*frame) *problem.Problem {
 	ctx, cancel := context.WithTimeout(ctx, holdTimeout)
 	defer cancel()
-	fault := s.receiver.Persist(ctx, s.from, bytes, func(packets *record.Packets) (receiver.ID, error) {
-		s.begin()
+	defer s.trim()
+	return s.receiver.Persist(ctx, s.from, bytes, func(packets *record.Packets) (receiver.ID, error) {
 		for _, f := range frames {
 			if err := s.add(packets, f); err != nil {
 				return id, err
@@ -226,10 +223,6 @@ func (s *session) accept(ctx context.Context, id receiver.ID, bytes int, frames 
 		}
 		return id, nil
 	})
-	if fault == nil {
-		s.end()
-	}
-	return fault
 }
 
 // acknowledge sends the acknowledgement of a chunk in one write: some clients read one

@@ -223,7 +223,7 @@ func TestStop(t *testing.T) {
 			options = append(options, [2]any{"chunk", chunk})
 		}
 		c.send(pack([]any{"t", pack([]any{1, log("second")}), options}))
-		f.Journal.AwaitRefused()
+		f.Journal.AwaitRefused(1)
 		if err := c.server.Stop(t.Context()); err != nil {
 			t.Error(err)
 		}

@@ -129,8 +129,7 @@ type payload struct {
 type batch struct {
 	receiver   *receiver.Receiver
 	payloads   []payload
-	translator Translator
-	rejected   map[problem.Code]int // records of the current attempt
+	translator translator
 }
 
 // add adds a payload, unless it is empty.
@@ -146,7 +145,7 @@ func (b *batch) persist(ctx context.Context, from receiver.Sender, size int) {
 	accepted, fault := b.receiver.PersistParts(ctx, len(b.payloads), func(ctx context.Context, first, end int) *problem.Problem {
 		return b.part(ctx, from, b.payloads[first:end], size*(end-first)/len(b.payloads))
 	})
-	b.translator.Trim()
+	b.translator.message.Trim()
 	if fault != nil {
 		b.receiver.Reject(fault.Code, len(b.payloads)-accepted)
 	}
@@ -154,20 +153,12 @@ func (b *batch) persist(ctx context.Context, from receiver.Sender, size int) {
 
 // part is a receiver.Part.
 func (b *batch) part(ctx context.Context, from receiver.Sender, payloads []payload, size int) *problem.Problem {
-	fault := b.receiver.Persist(ctx, from, size, func(packets *record.Packets) (id receiver.ID, err error) {
+	return b.receiver.Persist(ctx, from, size, func(packets *record.Packets) (id receiver.ID, err error) {
 		return b.receiver.SequenceID(), b.translate(packets, from, payloads)
 	})
-	if fault != nil && fault.Code != problem.AckTimeout { // then they are accepted
-		return fault
-	}
-	for code, records := range b.rejected {
-		b.receiver.Reject(code, records)
-	}
-	return nil
 }
 
 func (b *batch) translate(packets *record.Packets, from receiver.Sender, payloads []payload) error {
-	b.rejected = nil
 	arrival := time.Now()
 	for _, p := range payloads {
 		if err := b.one(packets, from, p, arrival); err != nil {
@@ -186,36 +177,29 @@ func (b *batch) one(packets *record.Packets, from receiver.Sender, p payload, ar
 		case fault != nil && fault.Code == problem.Overloaded:
 			return fault
 		case fault != nil:
-			b.reject(fault.Code)
+			packets.Reject(fault.Code, 1)
 			return nil
 		}
 		defer b.receiver.Release(decoded)
 		content = decoded.Body
 	}
-	translated, err := b.translator.Translate(content, p.peer, arrival)
+	t := &b.translator
+	nano, err := t.read(content)
 	if err != nil {
-		b.reject(problem.Malformed)
+		packets.Reject(problem.Malformed, 1)
 		return nil
 	}
-	if from.Principal != nil && !from.Principal.AllowsEmitter(translated.Emitter) {
-		b.reject(problem.EmitterNotAllowed)
+	packets.Begin(&t.message, nano, arrival)
+	emitter := t.fill(p.peer)
+	if from.Principal != nil && !from.Principal.AllowsEmitter(emitter) {
+		packets.Reject(problem.EmitterNotAllowed, 1)
 		return nil
 	}
-	if err = packets.Group(translated.Emitter).Add(translated.Message); errors.Is(err, record.ErrTooLarge) {
-		b.reject(problem.TooLarge)
+	if err = packets.Group(emitter).Add(&t.message); errors.Is(err, record.ErrTooLarge) {
+		packets.Reject(problem.TooLarge, 1)
 		return nil
-	}
-	if translated.Skewed {
-		b.receiver.CountSkewed(1)
 	}
 	return err
-}
-
-func (b *batch) reject(code problem.Code) {
-	if b.rejected == nil {
-		b.rejected = make(map[problem.Code]int)
-	}
-	b.rejected[code]++
 }
 
 // codingOf returns how a payload is compressed, or "".

@@ -47,8 +47,6 @@ type summary struct {
 	why      error
 	// untimed is set if a record has no timestamp of its own.
 	untimed bool
-	// skewed records have a timestamp far in the future or in the past.
-	skewed int
 }
 
 func (s *summary) reject(records int, why error) {
@@ -393,7 +391,7 @@ func (t *translator) begin(r *logRecord) {
 		milliseconds = uint64(t.now.UnixMilli())
 		t.summary.untimed = true
 	} else if record.IsSkewed(int64(milliseconds), t.now) {
-		t.summary.skewed++
+		t.into.Skewed++
 	}
 	t.message.Begin(int64(milliseconds))
 	if r.time%millisecond != 0 || r.time == 0 {

@@ -49,8 +49,8 @@ func (r *Receiver) Persist(ctx context.Context, from Sender, bytes int, translat
 // partsAfter is the time in which PersistParts submits all records together.
 const partsAfter = time.Second
 
-// Part submits the records from first up to end, as Persist does until ctx ends, and returns nil if
-// they are accepted.
+// Part submits the records from first up to end, as Persist does until ctx ends, and returns why they
+// are not accepted.
 type Part func(ctx context.Context, first, end int) *problem.Problem
 
 // PersistParts submits records that need not be accepted together. If they are refused for longer
@@ -62,7 +62,7 @@ type Part func(ctx context.Context, first, end int) *problem.Problem
 // rejected, and why the others are not.
 func (r *Receiver) PersistParts(ctx context.Context, records int, accept Part) (accepted int, why *problem.Problem) {
 	if records > 1 {
-		if why = accept(r.service.noWait, 0, records); why == nil {
+		if why = accept(r.service.noWait, 0, records); isAccepted(why) {
 			return records, nil
 		}
 		if !mayFitInParts(why.Code) || ctx.Err() != nil {
@@ -71,6 +71,9 @@ func (r *Receiver) PersistParts(ctx context.Context, records int, accept Part) (
 	}
 	return r.persistParts(ctx, records, accept)
 }
+
+// isAccepted reports whether packets are accepted for a sender that does not wait for their delivery.
+func isAccepted(why *problem.Problem) bool { return why == nil || why.Code == problem.AckTimeout }
 
 // mayFitInParts reports whether a part of the refused records may be accepted.
 func mayFitInParts(code problem.Code) bool { return isTemporary(code) || code == problem.TooLarge }
@@ -88,12 +91,12 @@ func (r *Receiver) persistParts(ctx context.Context, records int, accept Part) (
 			within = together
 		}
 		why = accept(within, accepted, accepted+size)
-		if why != nil && why.Code == problem.TooLarge && size == 1 {
+		tooLarge := size == 1 && why != nil && why.Code == problem.TooLarge
+		if tooLarge {
 			r.Reject(why.Code, 1)
-			why = nil
 		}
 		switch {
-		case why == nil:
+		case tooLarge, isAccepted(why):
 			accepted += size
 			size = min(2*size, records-accepted)
 		case size > 1 && mayFitInParts(why.Code) && ctx.Err() == nil:
@@ -117,6 +120,7 @@ func (r *Receiver) attempt(ctx context.Context, from Sender, bytes int, translat
 		packets.Drop()
 		return untranslated(err), false
 	case packets.Len() == 0:
+		r.countRecords(packets, 0)
 		return nil, false
 	}
 	parts, cancel := context.WithTimeout(ctx, intake.CapacityTimeout)

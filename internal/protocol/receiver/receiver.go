@@ -250,7 +250,7 @@ func (r *Receiver) accept(ctx, parts context.Context, from Sender, packets *reco
 	r.counters.packets.Add(float64(receipt.Accepted))
 	r.counters.duplicates.Add(float64(receipt.Duplicates))
 	if receipt.Accepted > 0 {
-		r.counters.records.Add(float64(records))
+		r.countRecords(packets, records)
 	}
 	if receipt.Undelivered > 0 {
 		return r.counted(problem.Problem{
@@ -259,6 +259,15 @@ func (r *Receiver) accept(ctx, parts context.Context, from Sender, packets *reco
 		})
 	}
 	return nil
+}
+
+// countRecords counts the records of packets that are accepted, and those that were rejected.
+func (r *Receiver) countRecords(packets *record.Packets, records int) {
+	r.counters.records.Add(float64(records))
+	r.counters.skewed.Add(float64(packets.Skewed))
+	for code, rejected := range packets.Rejected {
+		r.Reject(code, rejected)
+	}
 }
 
 func (r *Receiver) candidates(from Sender, packets []*packet.Packet, content string) []intake.Candidate {

@@ -81,10 +81,6 @@ func (r *Receiver) LogClosed(client net.Addr, why *problem.Problem) {
 	}
 }
 
-// CountSkewed counts records whose timestamp is far in the future or in the past: see
-// record.IsSkewed.
-func (r *Receiver) CountSkewed(records int) { r.counters.skewed.Add(float64(records)) }
-
 // CountKernelDrops counts datagrams that the kernel has dropped.
 func (r *Receiver) CountKernelDrops(datagrams int) { r.counters.kernelDrops.Add(float64(datagrams)) }
 

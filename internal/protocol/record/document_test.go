@@ -149,7 +149,7 @@ func TestBeginAt(t *testing.T) {
 		l := newLender(t, 1<<20)
 		p := NewPackets(t.Context(), l, ample)
 		var m Message
-		skewed := m.BeginAt(nano, arrival)
+		skewed := m.beginAt(nano, arrival)
 		m.SetBody([]byte("m"))
 		add(t, p.Group([]byte("e")), &m)
 		message := seal(t, p, l)[0].Messages[0]

@@ -7,10 +7,12 @@ import (
 	"iter"
 	"slices"
 	"strconv"
+	"time"
 	"unicode/utf8"
 
 	"github.com/logstreamer/logstreamer/internal/intake"
 	"github.com/logstreamer/logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/problem"
 )
 
 const (
@@ -73,6 +75,28 @@ type Packets struct {
 	latestEmitter []byte
 	measures      bool           // see Measure
 	into          *packet.Packet // see Rewrite; nil otherwise
+
+	// Skewed is the number of records with a timestamp far in the future or in the past, and
+	// Rejected the number of those that are no part of the packets, by reason. They count once the
+	// packets are accepted.
+	Skewed   int
+	Rejected map[problem.Code]int
+}
+
+// Begin starts the message of a record with a timestamp in nanoseconds since 1970, or the time of its
+// arrival; see IsUntimed.
+func (p *Packets) Begin(m *Message, nano int64, arrival time.Time) {
+	if m.beginAt(nano, arrival) {
+		p.Skewed++
+	}
+}
+
+// Reject counts records that are refused for good.
+func (p *Packets) Reject(code problem.Code, records int) {
+	if p.Rejected == nil {
+		p.Rejected = make(map[problem.Code]int)
+	}
+	p.Rejected[code] += records
 }
 
 // NewPackets returns an empty collection, of a request that waits for memory until ctx ends.
