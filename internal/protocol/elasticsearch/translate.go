@@ -160,9 +160,7 @@ func (t *translator) emitterOf(index []byte) []byte {
 	if len(t.emitter) == 0 {
 		t.emitter = append(t.emitter, index...)
 	}
-	if instance := t.document.Text(instanceFields...); len(instance) > 0 {
-		t.emitter = append(append(t.emitter, '/'), instance...)
-	}
+	t.emitter = record.AppendInstance(t.emitter, t.document.Text(instanceFields...), t.sender)
 	return t.emitter
 }
 

@@ -103,7 +103,7 @@ func (t *translator) event(packets *record.Packets, tag, data []byte, at int, ar
 	if len(t.metadata) > 0 {
 		m.AddJSON([]byte("fluent.metadata"), t.metadata)
 	}
-	t.emitter = record.AppendEmitter(t.emitter[:0], tag, t.document.Text(instances...), t.peer)
+	t.emitter = record.AppendInstance(append(t.emitter[:0], tag...), t.document.Text(instances...), t.peer)
 	err := packets.Group(t.emitter).Add(m)
 	if errors.Is(err, record.ErrTooLarge) {
 		packets.Reject(problem.TooLarge, 1)

@@ -107,7 +107,7 @@ func (t *translator) offerLabel(name, value []byte) {
 
 // endLabels sets the group of the stream's records, once all labels are added.
 func (t *translator) endLabels() {
-	t.emitter = record.AppendEmitter(t.emitter[:0], t.service.value, t.instance.value, t.request.Client)
+	t.emitter = record.AppendInstance(append(t.emitter[:0], t.service.value...), t.instance.value, t.request.Client)
 	t.group = t.request.Packets.Group(t.emitter)
 }
 

@@ -11,17 +11,6 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
-// The types of values that a message keeps beside their texts, in its member "types".
-const (
-	Int    = 'i'
-	Double = 'd'
-	Bool   = 'b'
-	Bytes  = 'x' // base64
-	JSON   = 'j'
-	OTLP   = 'o' // AnyValue as OTLP/JSON
-	Empty  = 'n'
-)
-
 // emptyBody is the message of a record without a body.
 const emptyBody = "(empty)"
 
