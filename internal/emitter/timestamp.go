@@ -30,12 +30,12 @@ type timeLayout struct {
 }
 
 func compileTimeLayouts(expressions ...string) []timeLayout {
-	var contentFormats []timeLayout
+	var layouts []timeLayout
 	for _, e := range expressions {
 		expression := regexp.MustCompile(e)
-		contentFormats = append(contentFormats, timeLayout{expression, expression.SubexpNames()})
+		layouts = append(layouts, timeLayout{expression, expression.SubexpNames()})
 	}
-	return contentFormats
+	return layouts
 }
 
 // timePrefix parses the timestamp at the start of text and returns it in
@@ -44,12 +44,12 @@ func timePrefix(text string, location *time.Location, now time.Time) (millisecon
 	if text == "" || !mayStartTime(text[0]) {
 		return 0, 0, false
 	}
-	for _, contentFormat := range timeLayouts {
-		groups := contentFormat.expression.FindStringSubmatch(text)
+	for _, layout := range timeLayouts {
+		groups := layout.expression.FindStringSubmatch(text)
 		if groups == nil {
 			continue
 		}
-		if milliseconds, ok = contentFormat.read(groups, location, now); ok {
+		if milliseconds, ok = layout.read(groups, location, now); ok {
 			return milliseconds, len(groups[0]), true
 		}
 	}
