@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-// maxAnswerBytes bounds a response that is not a stream.
+// maxResponseBytes bounds a response that is not a stream.
 const maxResponseBytes = 64 << 20
 
 // mergePatch is the content type of a change of an object's members.
