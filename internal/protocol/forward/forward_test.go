@@ -279,6 +279,21 @@ func TestHostile(t *testing.T) {
 	}
 }
 
+// A tag that takes more than half of a packet is not copied for each of a million events.
+func TestLargeTag(t *testing.T) {
+	const events = 1_000_000
+	f := new(protocoltest.System).Start(t, "forward")
+	c := dial(t, f, Config{})
+	entries := bytes.Repeat([]byte{0x92, 0, 0x80}, events) // [0, {}]
+	c.send(pack([]any{strings.Repeat("t", protocoltest.MaxPacketBytes), entries, pairs{{"chunk", "c"}, {"size", 3}}}))
+	if got := c.read(); !reflect.DeepEqual(got, ack("c")) {
+		t.Errorf("%v", got)
+	}
+	if n := f.Count(rejectedRecords, "too_large"); n != 3 || len(f.Messages()) > 0 {
+		t.Errorf("%v are rejected", n)
+	}
+}
+
 // Events are accepted even if other events of their frame are refused for good.
 func TestRejectedEventsAmongOthers(t *testing.T) {
 	f := new(protocoltest.System).Start(t, "forward")

@@ -19,6 +19,9 @@ var (
 // maxKept bounds the buffer that a translator keeps, in bytes.
 const maxKept = 1 << 20
 
+// maxEscape is the number of bytes that a byte of a text may take in JSON.
+const maxEscape = len(`\u0000`)
+
 // translator makes packets of events. It must not be used concurrently.
 type translator struct {
 	receiver *receiver.Receiver
@@ -39,6 +42,10 @@ func (t *translator) trim() {
 
 // add adds the events of a frame. The error is an error of a Translation.
 func (t *translator) add(packets *record.Packets, f *frame) error {
+	if maxEscape*len(f.tag) > t.receiver.MaxPacketBytes()/2 { // each event has it
+		packets.Reject(problem.TooLarge, f.events())
+		return nil
+	}
 	arrival := time.Now()
 	if f.single { // only packed entries are compressed
 		return t.event(packets, f.tag, f.entries, 0, arrival)

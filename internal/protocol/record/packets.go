@@ -181,6 +181,13 @@ func cut(text []byte, limit int) []byte {
 	return text[:limit]
 }
 
+// CanRepeat reports whether many messages may each have the metadata of m: if it takes at most half of
+// a packet, a message that is rejected for its size has about as much of its own, so that the work for
+// it is in proportion to what the sender has sent.
+func (p *Packets) CanRepeat(m *Message) bool {
+	return m.fault == nil && len(m.metadata)+len(m.types) <= p.limits.Bytes/2
+}
+
 // Add adds a message. The error is ErrTooLarge or an UnavailableError.
 func (g *Group) Add(m *Message) error {
 	if m.fault != nil {
