@@ -172,7 +172,7 @@ func (s *followSource) collect(now time.Time) {
 		bytes += len(p.body)
 		return len(s.ready) < maxReadyPackets && bytes < maxReadyBytes
 	}
-	changed := s.look(now)
+	changed := s.detectChanges(now)
 	if s.collectReplay(now, add) {
 		return
 	}
@@ -224,8 +224,8 @@ func (s *followSource) note(t *tail, now time.Time, failure error) {
 	}
 }
 
-// look updates the state of the files, and returns those that may have lines to send.
-func (s *followSource) look(now time.Time) (changed []*tail) {
+// detectChanges updates the state of the files, and returns those that may have lines to send.
+func (s *followSource) detectChanges(now time.Time) (changed []*tail) {
 	s.dropCopies()
 	for _, t := range s.tails {
 		s.detectTruncation(t, now)
