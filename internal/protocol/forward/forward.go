@@ -10,7 +10,6 @@ import (
 	"context"
 	"errors"
 	"net"
-	"net/netip"
 	"time"
 
 	"github.com/logstreamer/logstreamer/internal/credential"
@@ -65,7 +64,7 @@ type session struct {
 func (p *Protocol) HandleConnection(ctx context.Context, c stream.Conn) {
 	identity := credential.OfCertificate(c.Certificate)
 	s := &session{protocol: p, conn: c.Conn, client: p.receiver.Client(c.Client, identity), from: receiver.Sender{Client: c.Client}}
-	s.translator = translator{receiver: p.receiver, peer: addressOf(c.RemoteAddr())}
+	s.translator = translator{receiver: p.receiver, peer: c.Peer()}
 	needsUser := p.receiver.NeedsToken() && identity.In(p.receiver.Principals()) == nil
 	if p.config.SharedKey != "" || needsUser {
 		s.handshake = newHandshake(p.config.SharedKey, needsUser)
@@ -97,12 +96,6 @@ func (p *Protocol) closed(client net.Addr, err error) {
 		fault = p.receiver.Refuse(*fault)
 	}
 	p.receiver.LogClosed(client, fault)
-}
-
-// addressOf returns the IP address of a peer.
-func addressOf(addr net.Addr) netip.Addr {
-	parsed, _ := netip.ParseAddrPort(addr.String())
-	return parsed.Addr().Unmap().WithZone("")
 }
 
 // Consume implements framed.Consumer.

@@ -43,16 +43,13 @@ func (s *Sockets) HandleConnection(ctx context.Context, c stream.Conn) {
 	if _, fault := client.Sender(); fault != nil {
 		return
 	}
-	peer, _ := netip.ParseAddrPort(c.RemoteAddr().String())
-	one := &connection{client: client, peer: unmapped(peer), batch: batch{receiver: s.receiver}}
+	one := &connection{client: client, peer: c.Peer(), batch: batch{receiver: s.receiver}}
 	config := framed.Config{MaxFrame: maxFrame, Timeout: frameTimeout, Delay: frameDelay}
 	err := framed.Read(ctx, c.Conn, config, s.receiver, one)
 	if fault := framed.Refusal(err); fault != nil {
 		s.receiver.LogClosed(c.RemoteAddr(), s.receiver.Refuse(*fault))
 	}
 }
-
-func unmapped(peer netip.AddrPort) netip.Addr { return peer.Addr().Unmap().WithZone("") }
 
 // connection is a framed.Consumer.
 type connection struct {
@@ -99,11 +96,11 @@ func (s *Sockets) HandleDatagrams(ctx context.Context, datagrams []datagram.Data
 		if bytes.HasPrefix(payload, []byte(chunkMagic)) {
 			payload = s.chunks.add(d.From, payload, now)
 		}
-		b.add(payload, unmapped(d.From))
+		b.add(payload, d.From.Addr().Unmap().WithZone(""))
 		size += len(payload)
 	}
 	s.countLost()
-	b.persist(ctx, receiver.Sender{Client: unmapped(datagrams[0].From)}, size)
+	b.persist(ctx, receiver.Sender{}, size) // a batch has many senders
 }
 
 // DropChunks drops and counts the records of which chunks are missing.
