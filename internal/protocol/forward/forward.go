@@ -26,6 +26,9 @@ const (
 	holdTimeout = 30 * time.Second
 	// frameTimeout bounds the arrival of a message that has begun.
 	frameTimeout = 30 * time.Second
+	// maxPending bounds the frames that are accepted together, and with them the memory for frames that
+	// are smaller than what describes them.
+	maxPending = 1024
 	// writeTimeout bounds an acknowledgement.
 	writeTimeout = 10 * time.Second
 )
@@ -145,8 +148,10 @@ func (s *session) take(ctx context.Context, message []byte) error {
 		s.receiver.Reject(problem.InvalidPacket, f.events())
 	case f.chunk == nil:
 		s.pending = append(s.pending, f)
-		s.bytes += len(message)
-		return nil
+		if s.bytes += len(message); len(s.pending) < maxPending {
+			return nil
+		}
+		return s.flush(ctx)
 	default:
 		if err := s.flush(ctx); err != nil {
 			return err
@@ -183,6 +188,7 @@ func (s *session) flush(ctx context.Context) error {
 	}
 	pending, bytes := s.pending, s.bytes
 	s.pending, s.bytes = s.pending[:0], 0
+	defer clear(pending)
 	accepted, fault := s.receiver.PersistParts(ctx, len(pending), func(ctx context.Context, first, end int) *problem.Problem {
 		id := s.receiver.SequenceID()
 		id.Repeatable = end-first == 1 // it is attempted with the same id until ctx ends

@@ -14,9 +14,11 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 
+	"github.com/logstreamer/logstreamer/internal/credential"
 	"github.com/logstreamer/logstreamer/internal/problem"
 	"github.com/logstreamer/logstreamer/internal/protocol/protocoltest"
 	"github.com/logstreamer/logstreamer/internal/protocol/receiver"
+	"github.com/logstreamer/logstreamer/internal/protocol/record"
 	"github.com/logstreamer/logstreamer/internal/protocol/stream"
 )
 
@@ -426,4 +428,31 @@ func TestUnauthorizedConnectionsAreLoggedOnce(t *testing.T) {
 	protocoltest.ClosedConnectionsAreLoggedOnce(t, "forward", func(r *receiver.Receiver) stream.Handler {
 		return New(Config{SharedKey: "key"}, r).HandleConnection
 	}, pack([]any{"t", 1, log("a")}))
+}
+
+// A connection keeps little memory, whatever it has sent: many frames of a few bytes, or large ones.
+func TestKeptMemory(t *testing.T) {
+	f := (&protocoltest.System{Journal: protocoltest.Journal{Discard: true}}).Start(t, "forward")
+	s := &session{protocol: New(Config{}, f.Receiver), client: f.Receiver.Client(protocoltest.Client, credential.OfCertificate(nil))}
+	s.translator = translator{receiver: f.Receiver, peer: protocoltest.Client}
+	large := strings.Repeat(`\`, 200<<10)
+	for _, data := range [][]byte{
+		bytes.Repeat(pack([]any{"t", 1, pairs{}}), 100_000),
+		pack([]any{"t", 1, pairs{{"host", large}, {"log", large}}}),
+		pack([]any{"t", []any{[]any{[]any{1, pairs{{"k", large}}}, pairs{}}}}),
+	} {
+		if used, err := s.Consume(t.Context(), data, false); used != len(data) || err != nil {
+			t.Fatal(used, err)
+		}
+		held := 0
+		for _, f := range s.pending[:cap(s.pending)] {
+			if f != nil {
+				held++
+			}
+		}
+		kept := cap(s.json) + cap(s.metadata) + cap(s.emitter)
+		if cap(s.pending) > 2*maxPending || held > 0 || kept > record.KeptBytes {
+			t.Errorf("after %.20q…: %d frames of %d are held, and %d bytes", data, held, cap(s.pending), kept)
+		}
+	}
 }

@@ -16,9 +16,6 @@ var (
 	instances = []int{0, 1}
 )
 
-// maxKept bounds the buffer that a translator keeps, in bytes.
-const maxKept = 1 << 20
-
 // maxEscape is the number of bytes that a byte of a text may take in JSON.
 const maxEscape = len(`\u0000`)
 
@@ -35,8 +32,10 @@ type translator struct {
 
 // trim releases memory that large records needed.
 func (t *translator) trim() {
-	if t.message.Trim(); cap(t.json) > maxKept {
-		t.json = nil
+	t.message.Trim()
+	t.document.Trim()
+	if cap(t.json)+cap(t.metadata)+cap(t.emitter) > record.KeptBytes {
+		t.json, t.metadata, t.emitter = nil, nil, nil
 	}
 }
 

@@ -64,7 +64,7 @@ func (p *Protocol) accept(r *server.Request, from receiver.Sender) *problem.Prob
 func (p *Protocol) translate(q *receiver.Request) error {
 	t := p.translators.Get().(*translator)
 	defer p.translators.Put(t)
-	defer t.message.Trim()
+	defer t.trim()
 	rest := q.Body
 	for records := 0; records == 0 || len(rest) > 0; records++ {
 		one, behind, err := next(rest)

@@ -41,6 +41,12 @@ type translator struct {
 	message  record.Message
 }
 
+// trim releases memory that a large record needed.
+func (t *translator) trim() {
+	t.document.Trim()
+	t.message.Trim()
+}
+
 // read reads a record, and returns its time in nanoseconds since 1970, or 0. The message begins with
 // that time.
 func (t *translator) read(text []byte) (nano int64, err error) {

@@ -20,6 +20,8 @@ const (
 	maxFrame = 2 << 20 // bytes of a record on a connection
 	// frameTimeout bounds the arrival of a record that has begun.
 	frameTimeout = 30 * time.Second
+	// maxKeptPayloads bounds the payloads for which a connection keeps memory.
+	maxKeptPayloads = 2048
 	// frameDelay is how long records of a connection wait for others, to share a packet.
 	frameDelay = 50 * time.Millisecond
 )
@@ -81,6 +83,9 @@ func (c *connection) Consume(ctx context.Context, data []byte, ended bool) (used
 		return used, fault
 	}
 	c.persist(ctx, from, used)
+	if cap(c.payloads) > maxKeptPayloads {
+		c.payloads = nil
+	}
 	return used, nil
 }
 
@@ -142,7 +147,7 @@ func (b *batch) persist(ctx context.Context, from receiver.Sender, size int) {
 	accepted, fault := b.receiver.PersistParts(ctx, len(b.payloads), func(ctx context.Context, first, end int) *problem.Problem {
 		return b.part(ctx, from, b.payloads[first:end], size*(end-first)/len(b.payloads))
 	})
-	b.translator.message.Trim()
+	b.translator.trim()
 	if fault != nil {
 		b.receiver.Reject(fault.Code, len(b.payloads)-accepted)
 	}

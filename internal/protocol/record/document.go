@@ -66,6 +66,13 @@ func (d *Document) Parse(text []byte, fields *DocumentFields) (isObject bool, er
 	return true, nil
 }
 
+// Trim releases memory that a large document needed, before the Document is kept for long.
+func (d *Document) Trim() {
+	if len(d.object)+cap(d.scratch)+cap(d.emitter) > KeptBytes {
+		*d = Document{}
+	}
+}
+
 // find finds the fields of the object that the index has read.
 func (d *Document) find(object []byte, fields *DocumentFields) {
 	if cap(d.values) < fields.count {

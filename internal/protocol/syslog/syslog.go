@@ -24,6 +24,8 @@ const (
 	timeout = 30 * time.Second
 	// delay is the time that the lines of a connection wait to be a packet with others.
 	delay = 50 * time.Millisecond
+	// maxKeptFrames bounds the frames for which a connection keeps memory.
+	maxKeptFrames = 2048
 	// compressed is the first byte of a stream that rsyslog compresses (zlib).
 	compressed = 0x78
 	// compressedMessage is the first byte of a message that rsyslog compresses.
@@ -107,6 +109,9 @@ func (s *session) Consume(ctx context.Context, data []byte, ended bool) (used in
 		return used, fault
 	}
 	s.persist(ctx, from, s.frames, used)
+	if cap(s.frames) > maxKeptFrames {
+		s.frames = nil
+	}
 	return used, nil
 }
 

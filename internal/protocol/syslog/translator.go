@@ -45,8 +45,17 @@ func (t *translator) persist(ctx context.Context, from receiver.Sender, frames [
 	accepted, fault := t.receiver.PersistParts(ctx, len(frames), func(ctx context.Context, first, end int) *problem.Problem {
 		return t.part(ctx, from, frames[first:end], bytes*(end-first)/len(frames))
 	})
+	t.trim()
 	if fault != nil {
 		t.receiver.Reject(fault.Code, len(frames)-accepted)
+	}
+}
+
+// trim releases memory that large messages needed.
+func (t *translator) trim() {
+	t.message.Trim()
+	if cap(t.elements.key)+cap(t.elements.value) > record.KeptBytes {
+		t.elements = elements{}
 	}
 }
 
