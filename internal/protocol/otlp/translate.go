@@ -234,13 +234,14 @@ func (t *translator) chunk() error {
 	if len(emitter) == 0 {
 		emitter = t.sender
 	}
+	first := t.group == nil // of the resource
 	t.group = t.into.GroupWith(string(emitter)+"\x00"+string(t.head), emitter, t.head)
 	records, bytes, before := 0, 0, t.group.Bytes()
 	for i := range t.scopes {
 		records += t.scopes[i].records
 		bytes += len(t.scopes[i].logs)
 	}
-	if t.into.Measures() && !t.group.IsOnePacket(records, bytes) {
+	if t.into.Measures() && !(first && t.group.IsOnePacket(records, bytes)) {
 		return errWhole
 	}
 	t.into.Expect(int(t.growth * (1 + growthMargin) * float64(bytes)))

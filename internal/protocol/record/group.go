@@ -50,6 +50,7 @@ func (p *Packets) GroupWith(key string, emitter, members []byte) *Group {
 	head = append(append(append(head, '"', ','), members...), startOfMessages...)
 	g := &Group{packets: p, head: head, emitter: id}
 	p.groups[key] = g
+	p.held += int64(len(key) + len(head))
 	return g
 }
 

@@ -65,7 +65,7 @@ type Packets struct {
 	drafts []*draft
 	// expected is the approximate number of bytes that follow, until a group has taken them over.
 	expected int
-	held     int64          // bytes of memory, of the drafts and of what Beside notes
+	held     int64          // bytes of memory, of the drafts, the groups and what Beside notes
 	origins  *packet.Shared // see Origins; nil for none
 	// latest is the last result of Group, for latestEmitter.
 	latest        *Group
