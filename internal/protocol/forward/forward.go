@@ -156,7 +156,7 @@ func (s *session) take(ctx context.Context, message []byte) error {
 		if err := s.flush(ctx); err != nil {
 			return err
 		}
-		fault := s.accept(ctx, packetID(s.receiver, s.from, f), len(message), f)
+		fault := s.accept(ctx, f, len(message))
 		switch {
 		case fault == nil:
 		case fault.Code == problem.TooLarge: // a later attempt would be refused for the same reason
@@ -189,38 +189,33 @@ func (s *session) flush(ctx context.Context) error {
 	pending, bytes := s.pending, s.bytes
 	s.pending, s.bytes = s.pending[:0], 0
 	defer clear(pending)
-	accepted, fault := s.receiver.PersistParts(ctx, len(pending), func(ctx context.Context, first, end int) *problem.Problem {
-		id := s.receiver.SequenceID()
-		id.Repeatable = end-first == 1 // it is attempted with the same id until ctx ends
-		fault := s.accept(ctx, id, bytes*(end-first)/len(pending), pending[first:end]...)
-		if id.Repeatable && fault != nil && fault.Code == problem.TooLarge {
-			s.receiver.Reject(fault.Code, pending[first].events())
+	defer s.trim()
+	fault := s.receiver.PersistParts(ctx, s.from, receiver.Records{
+		Count: len(pending), Bytes: bytes, Timeout: holdTimeout,
+		Events: func(n int) int { return pending[n].events() },
+		Translate: func(packets *record.Packets, first, end int) error {
+			for _, f := range pending[first:end] {
+				if err := s.add(packets, f); err != nil {
+					return err
+				}
+			}
 			return nil
-		}
-		return fault
+		},
 	})
 	if fault == nil {
-		return nil
+		return nil // a *problem.Problem would be no nil error
 	}
-	lost := 0
-	for _, f := range pending[accepted:] {
-		lost += f.events()
-	}
-	s.receiver.Reject(fault.Code, lost)
 	return fault
 }
 
-func (s *session) accept(ctx context.Context, id receiver.ID, bytes int, frames ...*frame) *problem.Problem {
+// accept submits a frame of that many bytes with a chunk.
+func (s *session) accept(ctx context.Context, f *frame, bytes int) *problem.Problem {
 	ctx, cancel := context.WithTimeout(ctx, holdTimeout)
 	defer cancel()
 	defer s.trim()
+	id := packetID(s.receiver, s.from, f)
 	return s.receiver.Persist(ctx, s.from, bytes, func(packets *record.Packets) (receiver.ID, error) {
-		for _, f := range frames {
-			if err := s.add(packets, f); err != nil {
-				return id, err
-			}
-		}
-		return id, nil
+		return id, s.add(packets, f)
 	})
 }
 

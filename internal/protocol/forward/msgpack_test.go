@@ -15,7 +15,6 @@ import (
 
 	"github.com/logstreamer/logstreamer/internal/credential"
 	"github.com/logstreamer/logstreamer/internal/protocol/protocoltest"
-	"github.com/logstreamer/logstreamer/internal/protocol/receiver"
 )
 
 // scanned scans data that arrives in parts of a size.
@@ -157,5 +156,5 @@ func accept(t *testing.T, data []byte) {
 	}
 	fixture := new(protocoltest.System).Start(t, "forward")
 	s := &session{client: fixture.Receiver.Client(protocoltest.Client, credential.OfCertificate(nil)), protocol: New(Config{}, fixture.Receiver), translator: translator{receiver: fixture.Receiver, peer: netip.MustParseAddr("192.0.2.1")}}
-	_ = s.accept(t.Context(), packetID(fixture.Receiver, receiver.Sender{}, f), len(data), f) // any error
+	_ = s.accept(t.Context(), f, len(data)) // any error
 }

@@ -144,20 +144,13 @@ func (b *batch) add(content []byte, peer netip.Addr) {
 // persist has the records accepted, and counts those that are not. Size is that of all payloads
 // in bytes.
 func (b *batch) persist(ctx context.Context, from receiver.Sender, size int) {
-	accepted, fault := b.receiver.PersistParts(ctx, len(b.payloads), func(ctx context.Context, first, end int) *problem.Problem {
-		return b.part(ctx, from, b.payloads[first:end], size*(end-first)/len(b.payloads))
+	b.receiver.PersistParts(ctx, from, receiver.Records{
+		Count: len(b.payloads), Bytes: size,
+		Translate: func(packets *record.Packets, first, end int) error {
+			return b.translate(packets, from, b.payloads[first:end])
+		},
 	})
 	b.translator.trim()
-	if fault != nil {
-		b.receiver.Reject(fault.Code, len(b.payloads)-accepted)
-	}
-}
-
-// part is a receiver.Part.
-func (b *batch) part(ctx context.Context, from receiver.Sender, payloads []payload, size int) *problem.Problem {
-	return b.receiver.Persist(ctx, from, size, func(packets *record.Packets) (id receiver.ID, err error) {
-		return b.receiver.SequenceID(), b.translate(packets, from, payloads)
-	})
 }
 
 func (b *batch) translate(packets *record.Packets, from receiver.Sender, payloads []payload) error {

@@ -229,14 +229,16 @@ func (r *Receiver) ContentOf(id ID) string {
 
 // AcceptContent is Accept for packets with any id and a content; see packet.Packet.
 func (r *Receiver) AcceptContent(ctx context.Context, from Sender, packets *record.Packets, id ID, content string) *problem.Problem {
-	return r.accept(ctx, ctx, from, packets, id, content)
+	return r.finally(r.accept(ctx, ctx, from, packets, id, content), true)
 }
 
-// accept is AcceptContent that waits until parts ends for packets that are accepted in parts.
+// accept is AcceptContent that waits until parts ends for packets that are accepted in parts. The
+// intake has counted the refusal.
 func (r *Receiver) accept(ctx, parts context.Context, from Sender, packets *record.Packets, id ID, content string) *problem.Problem {
 	if why := r.notAllowed(from, packets); why != nil {
 		packets.Drop()
-		return r.Refuse(*why)
+		r.service.deps.Intake.CountRefusal(string(why.Code))
+		return why
 	}
 	records := packets.Messages()
 	in := r.service.deps.Intake
@@ -253,10 +255,10 @@ func (r *Receiver) accept(ctx, parts context.Context, from Sender, packets *reco
 		r.countRecords(packets, records)
 	}
 	if receipt.Undelivered > 0 {
-		return r.counted(problem.Problem{
+		return &problem.Problem{
 			Code: problem.AckTimeout, RetryAfter: 1,
 			Detail: "the packets are accepted but not known to be delivered in time (ACK_TIMEOUT_MS); if they come again they are recognised",
-		})
+		}
 	}
 	return nil
 }

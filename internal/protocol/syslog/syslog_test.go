@@ -111,6 +111,9 @@ func TestCountsOfSeveralAttempts(t *testing.T) {
 			t.Errorf("%s: %v", name, n)
 		}
 	}
+	if n := f.Count(refusedRequests, ""); n != 0 {
+		t.Errorf("%v refusals are counted", n)
+	}
 }
 
 // A stop submits the messages that were read; they are accepted, or counted.

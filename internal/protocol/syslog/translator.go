@@ -42,13 +42,13 @@ func (t *translator) address(of netip.Addr) []byte {
 // persist submits messages, and counts those that are not accepted. Bytes is the size of all of
 // them.
 func (t *translator) persist(ctx context.Context, from receiver.Sender, frames []frame, bytes int) {
-	accepted, fault := t.receiver.PersistParts(ctx, len(frames), func(ctx context.Context, first, end int) *problem.Problem {
-		return t.part(ctx, from, frames[first:end], bytes*(end-first)/len(frames))
+	t.receiver.PersistParts(ctx, from, receiver.Records{
+		Count: len(frames), Bytes: bytes,
+		Translate: func(packets *record.Packets, first, end int) error {
+			return t.translate(packets, from, frames[first:end])
+		},
 	})
 	t.trim()
-	if fault != nil {
-		t.receiver.Reject(fault.Code, len(frames)-accepted)
-	}
 }
 
 // trim releases memory that large messages needed.
@@ -57,13 +57,6 @@ func (t *translator) trim() {
 	if cap(t.elements.key)+cap(t.elements.value) > record.KeptBytes {
 		t.elements = elements{}
 	}
-}
-
-// part is a receiver.Part.
-func (t *translator) part(ctx context.Context, from receiver.Sender, frames []frame, bytes int) *problem.Problem {
-	return t.receiver.Persist(ctx, from, bytes, func(packets *record.Packets) (id receiver.ID, err error) {
-		return t.receiver.SequenceID(), t.translate(packets, from, frames)
-	})
 }
 
 func (t *translator) translate(packets *record.Packets, from receiver.Sender, frames []frame) error {
