@@ -4,6 +4,7 @@ package adminclient
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -17,7 +18,7 @@ import (
 	"time"
 )
 
-// maxAnswerBytes bounds a response that is not a stream.
+// maxResponseBytes bounds a response that is not a stream.
 const maxResponseBytes = 64 << 20
 
 // mergePatch is the content type of a change of an object's members.
@@ -177,11 +178,7 @@ func (c *Client) request(ctx context.Context, r Request, secret string) (*http.R
 	if r.IfMatch > 0 {
 		request.Header.Set("If-Match", strconv.Quote(strconv.FormatInt(r.IfMatch, 10)))
 	}
-	accept := "application/json"
-	if r.Accept != "" {
-		accept = r.Accept
-	}
-	request.Header.Set("Accept", accept)
+	request.Header.Set("Accept", cmp.Or(r.Accept, "application/json"))
 	return request, nil
 }
 

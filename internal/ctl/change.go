@@ -99,10 +99,9 @@ func (c *call) shares(ctx context.Context) map[string]float64 {
 
 // change writes what a change does.
 func (p *printer) change(change adminapi.Change, before map[string]float64) {
-	switch {
-	case change.DryRun:
+	if change.DryRun {
 		p.line("Nothing was changed, as this is a dry run. The revision is %d.", change.Revision)
-	default:
+	} else {
 		p.line("Revision %d.", change.Revision)
 	}
 	if len(change.Changed) == 0 {

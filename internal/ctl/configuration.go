@@ -60,7 +60,7 @@ func parseValue(text string) any {
 	var v any
 	decoder := json.NewDecoder(strings.NewReader(text))
 	decoder.UseNumber()
-	if decoder.Decode(&v) != nil || decoder.More() {
+	if !json.Valid([]byte(text)) || decoder.Decode(&v) != nil {
 		return text
 	}
 	switch v.(type) {

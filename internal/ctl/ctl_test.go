@@ -73,6 +73,7 @@ func TestChanges(t *testing.T) {
 		{"breaker open a2 -ttl 10m", "POST /v1/analyzers/a2/breaker", `{"action":"open","ttl":"10m0s"}`},
 		{"replace -if-match 1234 -", "PUT /v1/analyzers", `{"analyzers":[{"url":"http://h:1","weight":1}]}`},
 		{"settings set rate_limit=100 shed=DEBUG@80% intake=paused health_check_interval_sec=1.5 x=null", "PATCH /v1/settings", `{"health_check_interval_sec":1.5,"intake":"paused","rate_limit":100,"shed":"DEBUG@80%","x":"null"}`},
+		{"settings set a=5] b=5} c=[5] d=5,6", "PATCH /v1/settings", `{"a":"5]","b":"5}","c":"[5]","d":"5,6"}`},
 		{"settings revert rate_limit shed", "PATCH /v1/settings", `{"rate_limit":null,"shed":null}`},
 		{"limits set web-1 100", "PUT /v1/limits?emitter=web-1", `{"rate":100}`},
 		{"limits set a/?&\xff 100 500", "PUT /v1/limits?emitter=a%2F%3F%26%FF", `{"burst":500,"rate":100}`},
@@ -195,6 +196,20 @@ func TestDeadLetters(t *testing.T) {
 	}
 	if got := server.Requests(true); got[0].Line != "GET /v1/dead-letters?reason=invalid_packet" || got[1].Line != "GET /v1/dead-letters?after=3-17&reason=invalid_packet" {
 		t.Error(got)
+	}
+	for limit, want := range map[string][]string{"2": {"2", "1"}, "1500": {"1000", "1000", "1000"}} {
+		server := admintest.New(t)
+		server.Answer("GET /v1/dead-letters", 200, `{"dead_letters":[`+letter+`],"next":"3-17","unreadable":0}`)
+		server.Answer("GET /v1/dead-letters", 200, `{"dead_letters":[`+letter+`],"next":"3-17","unreadable":0}`)
+		server.Answer("GET /v1/dead-letters", 200, `{"dead_letters":[],"unreadable":0}`)
+		if _, _, err := invoke(t, server, "", "dead-letters", "list", "-limit", limit); err != nil {
+			t.Error(err)
+		}
+		for i, r := range server.Requests(true) {
+			if i >= len(want) || !strings.HasSuffix(r.Line, "limit="+want[i]) {
+				t.Errorf("-limit %s: request %d is %s, want limits %q", limit, i, r.Line, want)
+			}
+		}
 	}
 	server.Answer("GET /v1/dead-letters/3-17", 200, strings.TrimSuffix(letter, "}")+`,"packet":{"a":"\u009b"}}`)
 	out, _, err = invoke(t, server, "", "dead-letters", "show", "3-17")

@@ -31,15 +31,18 @@ func (c *call) query() url.Values {
 	return query
 }
 
+// maxListed is the maximum of dead letters in one response.
+const maxListed = 1000
+
 // listDeadLetters prints all dead letters that match; as JSON part by part, as the server
 // answers.
 func listDeadLetters(ctx context.Context, c *call) error {
 	query := c.query()
-	if c.limit > 0 {
-		query.Set("limit", strconv.FormatInt(min(c.limit, 1000), 10))
-	}
 	t := table{header: []string{"ID", "TIME", "ANALYZER", "REASON", "EMITTER", "PACKET", ">MESSAGES", ">BYTES", "REPLAYED"}}
 	for listed, unreadable := int64(0), int64(0); ; {
+		if c.limit > 0 {
+			query.Set("limit", strconv.FormatInt(min(c.limit-listed, maxListed), 10))
+		}
 		var part adminapi.DeadLetters
 		printed, err := c.read(ctx, adminclient.Path("dead-letters"), query, &part)
 		if err != nil {
@@ -116,7 +119,7 @@ func (c *call) selection(ctx context.Context, action string) (map[string]any, er
 // are only deleted.
 func (c *call) countDeadLetters(ctx context.Context, action string) (count int64, err error) {
 	query := c.query()
-	query.Set("limit", "1000")
+	query.Set("limit", strconv.Itoa(maxListed))
 	for {
 		var part adminapi.DeadLetters
 		if err := c.client.Get(ctx, adminclient.Path("dead-letters"), query, &part); err != nil {

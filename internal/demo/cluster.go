@@ -31,7 +31,7 @@ type cluster struct {
 	emitters     []*emitter.Emitter
 	arrivals     *arrivals
 	view         *view
-	looked       time.Time
+	polled       time.Time
 	stored       int64 // envelopes in the streams, negative if unknown
 }
 
@@ -228,7 +228,7 @@ func (c *cluster) send(ctx, interrupted context.Context) ([]emitter.Report, erro
 		sending.Wait()
 	}()
 	c.view.start = time.Now()
-	c.looked = c.view.start // when nothing was accepted
+	c.polled = c.view.start // when nothing was accepted
 	ticker := time.NewTicker(refresh)
 	defer ticker.Stop()
 	kill, restart := after(c.config.KillAfter), (<-chan time.Time)(nil)
@@ -243,7 +243,7 @@ func (c *cluster) send(ctx, interrupted context.Context) ([]emitter.Report, erro
 			if !c.config.Console && endsSoon(c.view.start, c.config.Duration) {
 				continue // the last table is drawn after the delivery of everything
 			}
-			c.look(interrupted)
+			c.poll(interrupted)
 			c.view.show(c.table(c.snapshots))
 		case <-kill:
 			victim.kill()
@@ -282,7 +282,7 @@ func (c *cluster) settle(ctx context.Context, reports []emitter.Report) {
 	defer ticker.Stop()
 	final := func() []emitter.Report { return reports }
 	for first := true; ; first = false {
-		c.look(ctx)
+		c.poll(ctx)
 		if c.isIdle() || ctx.Err() != nil {
 			if c.counts(clusterReport(reports)) != c.view.lastCounts {
 				c.view.show(c.table(final))
@@ -309,23 +309,23 @@ func (c *cluster) isIdle() bool {
 	return c.stored == 0
 }
 
-// look reads the state of all processes.
-func (c *cluster) look(ctx context.Context) {
-	since := time.Since(c.looked)
+// poll reads the state of all processes.
+func (c *cluster) poll(ctx context.Context) {
+	since := time.Since(c.polled)
 	if since > refresh/2 {
-		c.looked = time.Now()
+		c.polled = time.Now()
 	} else {
 		since = 0
 	}
-	var looking sync.WaitGroup
+	var polling sync.WaitGroup
 	for _, d := range c.distributors {
-		looking.Go(func() { d.look(ctx, since) })
+		polling.Go(func() { d.poll(ctx, since) })
 	}
-	looking.Go(func() {
+	polling.Go(func() {
 		var err error
 		if c.stored, err = c.nats.stored(ctx); err != nil {
 			c.stored = -1
 		}
 	})
-	looking.Wait()
+	polling.Wait()
 }

@@ -77,9 +77,9 @@ func (d *clusterDistributor) kill() {
 	d.process.kill()
 }
 
-// look reads the ledger, and computes the pace unless no time has passed since the last one
+// poll reads the ledger, and computes the pace unless no time has passed since the last one
 // was.
-func (d *clusterDistributor) look(ctx context.Context, since time.Duration) {
+func (d *clusterDistributor) poll(ctx context.Context, since time.Duration) {
 	d.ledger = clusterTerms{}
 	d.up = get(ctx, d.url("/ledger"), &d.ledger) == nil
 	if since == 0 {

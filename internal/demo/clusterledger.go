@@ -23,7 +23,7 @@ type clusterLedger struct {
 
 func (c *cluster) ledger(ctx context.Context, reports []emitter.Report) clusterLedger {
 	interrupted := ctx.Err() != nil
-	c.look(context.WithoutCancel(ctx))
+	c.poll(context.WithoutCancel(ctx))
 	l := clusterLedger{emitters: clusterReport(reports), arrived: c.arrivals.sum(), stored: c.stored, interrupted: interrupted && !c.isIdle()}
 	l.duplicates = c.duplicates(l.arrived)
 	if c.config.KillAfter > 0 {
@@ -59,11 +59,7 @@ func printClusterLedger(out io.Writer, l clusterLedger) error {
 		row("          %d more were delivered whose emitter got no answer", more)
 	}
 	l.printDuplicates(out)
-	if err := l.check(); err != nil {
-		return fmt.Errorf("the ledger does not balance: %w", err)
-	}
-	_, _ = fmt.Fprintln(out, "It balances.")
-	return nil
+	return printBalance(out, l.check())
 }
 
 // missing returns the accepted packets that did not arrive, and those that arrived although

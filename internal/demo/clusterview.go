@@ -11,16 +11,8 @@ import (
 // clusterReport is the sum of the emitters' reports. Its latency is that of the emitter that
 // waited longest.
 func clusterReport(reports []emitter.Report) (sum emitter.Report) {
-	add := func(to *emitter.Outcome, o emitter.Outcome) {
-		to.Generated += o.Generated
-		to.Accepted += o.Accepted
-		to.Refused += o.Refused
-		to.GaveUp += o.GaveUp
-		to.Left += o.Left
-	}
 	for _, r := range reports {
-		add(&sum.Packets, r.Packets)
-		add(&sum.Messages, r.Messages)
+		sum.Packets, sum.Messages = plus(sum.Packets, r.Packets), plus(sum.Messages, r.Messages)
 		sum.Retries.Connect += r.Retries.Connect
 		sum.Retries.Reset += r.Retries.Reset
 		sum.Retries.Timeout += r.Retries.Timeout

@@ -172,17 +172,26 @@ func runEmitter(ctx context.Context, config Config, d *distributor.Distributor, 
 			}
 			view.draw(d.Status(), e.Snapshot())
 		case <-kill:
-			analyzers.kill(0)
-			view.logLine("analyzer-1 is stopped for %v", config.KillDuration)
-			restart = after(config.KillDuration)
+			restart = killFirst(analyzers, config.KillDuration, view)
 		case <-restart:
-			if err := analyzers.restart(0); err != nil {
-				view.logLine("analyzer-1 cannot be restarted: %v", err)
-				continue
-			}
-			view.logLine("analyzer-1 is back")
+			restartFirst(analyzers, view)
 		}
 	}
+}
+
+// killFirst kills the first analyzer, and returns when it is to be restarted.
+func killFirst(analyzers *analyzers, duration time.Duration, view *view) (restart <-chan time.Time) {
+	analyzers.kill(0)
+	view.logLine("analyzer-1 is stopped for %v", duration)
+	return after(duration)
+}
+
+func restartFirst(analyzers *analyzers, view *view) {
+	if err := analyzers.restart(0); err != nil {
+		view.logLine("analyzer-1 cannot be restarted: %v", err)
+		return
+	}
+	view.logLine("analyzer-1 is back")
 }
 
 // endsSoon reports whether the emitter ends within half a refresh interval.

@@ -180,10 +180,7 @@ func (f *fleet) end(ending []fleetMember) {
 	cancel()
 	for _, one := range ending {
 		_ = one.Stop(at) // it has nothing to answer
-		stats := one.Stats()
-		f.stopped.packets += stats.Packets
-		f.stopped.messages += stats.Messages
-		f.stopped.duplicates += stats.Duplicates
+		f.stopped.add(one.Stats())
 	}
 	f.running = f.running[:len(f.running)-len(ending)]
 }

@@ -36,8 +36,13 @@ func printLedger(out io.Writer, l ledger) error {
 		row("lines     %d read = %d sent + %d empty + %d refused + %d given up + %d left",
 			lines.Read, lines.Accepted, lines.Empty, lines.Refused, lines.GaveUp, lines.Left)
 	}
-	if err := l.check(); err != nil {
-		return fmt.Errorf("the ledger does not balance: %w", err)
+	return printBalance(out, l.check())
+}
+
+// printBalance prints that a ledger balances, or returns why it does not.
+func printBalance(out io.Writer, failure error) error {
+	if failure != nil {
+		return fmt.Errorf("the ledger does not balance: %w", failure)
 	}
 	_, _ = fmt.Fprintln(out, "It balances.")
 	return nil

@@ -129,15 +129,9 @@ func (d *protocolDemo) send(ctx context.Context) {
 				d.draw()
 			}
 		case <-kill:
-			d.analyzers.kill(0)
-			d.view.logLine("analyzer-1 is stopped for %v", d.config.KillDuration)
-			restart = after(d.config.KillDuration)
+			restart = killFirst(d.analyzers, d.config.KillDuration, d.view)
 		case <-restart:
-			if err := d.analyzers.restart(0); err != nil {
-				d.view.logLine("analyzer-1 cannot be restarted: %v", err)
-				continue
-			}
-			d.view.logLine("analyzer-1 is back")
+			restartFirst(d.analyzers, d.view)
 		}
 	}
 }

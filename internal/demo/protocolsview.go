@@ -55,11 +55,7 @@ func (d *protocolDemo) printLedger() error {
 	}
 	left := status.Accepted.Minus(status.Delivered).Minus(status.DeadLettered)
 	row("%-14s accepted %d = delivered %d + dead letters %d + left %d", "distributor", status.Accepted.Messages, status.Delivered.Messages, status.DeadLettered.Messages, left.Messages)
-	if err := d.check(status); err != nil {
-		return fmt.Errorf("the ledger does not balance: %w", err)
-	}
-	_, _ = fmt.Fprintln(out, "It balances.")
-	return nil
+	return printBalance(out, d.check(status))
 }
 
 func (d *protocolDemo) check(status distributor.Status) error {

@@ -7,6 +7,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
+	"time"
 
 	"github.com/logstreamer/logstreamer/internal/datafile"
 )
@@ -103,4 +105,77 @@ func writeCheckpoint(path string, files []*fileState) error {
 		return err
 	}
 	return datafile.Replace(path, append(text, '\n'), 0o600)
+}
+
+// openCheckpoint locks the checkpoint, which a second emitter would overwrite, and continues its
+// files.
+func (s *followSource) openCheckpoint() (err error) {
+	var locked *datafile.LockedError
+	switch s.lock, err = datafile.Lock(s.checkpoint + ".lock"); {
+	case errors.As(err, &locked):
+		return fmt.Errorf("CHECKPOINT_FILE is %s: each emitter needs one of its own: %w", s.checkpoint, err)
+	case err != nil: // the checkpoint cannot be written either then
+		s.logger.Warn("the checkpoint cannot be locked", "file", s.checkpoint, "reason", err)
+	}
+	saved, err := readCheckpoint(s.checkpoint)
+	if err != nil {
+		return errors.Join(err, s.unlock())
+	}
+	for _, state := range saved.Files {
+		s.restore(state)
+	}
+	return nil
+}
+
+func (s *followSource) unlock() error {
+	if s.lock == nil {
+		return nil
+	}
+	return s.lock.Close()
+}
+
+// restore continues a file of the checkpoint.
+func (s *followSource) restore(state *fileState) {
+	file, info, id, found := s.relocate(state)
+	if !found {
+		s.logger.Warn("a file of the checkpoint is gone or was truncated; what was not sent of it is missing",
+			"file", state.Path, "sent_bytes", state.Offset, "uncompleted_packets", len(state.Open))
+		s.unsaved = true
+		return
+	}
+	state.identity = id
+	t := s.follow(state, file, info, time.Now())
+	for _, o := range state.Open {
+		s.replay = append(s.replay, replayed{t, o})
+	}
+}
+
+// hasOpen drops completed spans and reports whether others remain.
+func (f *fileState) hasOpen() bool {
+	f.Open = slices.DeleteFunc(f.Open, func(o *span) bool { return o.done.Load() })
+	return len(f.Open) > 0
+}
+
+// save writes the checkpoint if positions changed. While writing fails, files are sent
+// nevertheless, and a restart may send packets twice.
+func (s *followSource) save() {
+	var files []*fileState
+	for _, t := range s.tails {
+		before := len(t.state.Open)
+		t.state.hasOpen()
+		s.unsaved = s.unsaved || len(t.state.Open) != before
+		files = append(files, t.state)
+	}
+	if s.checkpoint == "" || !s.unsaved {
+		return
+	}
+	err := writeCheckpoint(s.checkpoint, files)
+	s.unsaved = err != nil
+	switch {
+	case err != nil && !s.unwritable:
+		s.logger.Warn("the checkpoint cannot be written; a restart may send again what is sent meanwhile", "file", s.checkpoint, "reason", err)
+	case err == nil && s.unwritable:
+		s.logger.Info("the checkpoint is written again", "file", s.checkpoint)
+	}
+	s.unwritable = err != nil
 }

@@ -32,8 +32,8 @@ func newZstdReader(from io.Reader) (io.Reader, error) {
 
 // decompressedReader names the file and the format in read errors.
 type decompressedReader struct {
-	name, contentFormat string
-	from                io.Reader
+	name, format string
+	from         io.Reader
 }
 
 func (u decompressedReader) Read(p []byte) (int, error) {
@@ -46,5 +46,5 @@ func (u decompressedReader) explain(err error) error {
 	if err == nil || err == io.EOF {
 		return err
 	}
-	return fmt.Errorf("FILE: %s: reading it as %s: %w", u.name, u.contentFormat, err)
+	return fmt.Errorf("FILE: %s: reading it as %s: %w", u.name, u.format, err)
 }

@@ -140,10 +140,10 @@ func logfmtValue(text string) (value, rest string, ok bool) {
 
 // unquote decodes a quoted value; one that is not valid JSON is returned
 // unchanged.
-func unquote(shellQuoted string) string {
+func unquote(quoted string) string {
 	var text string
-	if json.Unmarshal([]byte(shellQuoted), &text) != nil {
-		return shellQuoted[1 : len(shellQuoted)-1]
+	if json.Unmarshal([]byte(quoted), &text) != nil {
+		return quoted[1 : len(quoted)-1]
 	}
 	return text
 }

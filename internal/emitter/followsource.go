@@ -3,7 +3,6 @@ package emitter
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 	"regexp"
@@ -11,7 +10,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/logstreamer/logstreamer/internal/datafile"
 	"github.com/logstreamer/logstreamer/internal/worker"
 )
 
@@ -85,49 +83,6 @@ func newFollowSource(config Config, firstLine *regexp.Regexp, envelope *envelope
 // isPassing reports whether a file may be followed later that cannot be followed for a reason.
 func isPassing(reason error) bool {
 	return errors.Is(reason, os.ErrNotExist) || errors.Is(reason, os.ErrPermission) || errors.Is(reason, errCopy)
-}
-
-// openCheckpoint locks the checkpoint, which a second emitter would overwrite, and continues its
-// files.
-func (s *followSource) openCheckpoint() (err error) {
-	var locked *datafile.LockedError
-	switch s.lock, err = datafile.Lock(s.checkpoint + ".lock"); {
-	case errors.As(err, &locked):
-		return fmt.Errorf("CHECKPOINT_FILE is %s: each emitter needs one of its own: %w", s.checkpoint, err)
-	case err != nil: // the checkpoint cannot be written either then
-		s.logger.Warn("the checkpoint cannot be locked", "file", s.checkpoint, "reason", err)
-	}
-	saved, err := readCheckpoint(s.checkpoint)
-	if err != nil {
-		return errors.Join(err, s.unlock())
-	}
-	for _, state := range saved.Files {
-		s.restore(state)
-	}
-	return nil
-}
-
-func (s *followSource) unlock() error {
-	if s.lock == nil {
-		return nil
-	}
-	return s.lock.Close()
-}
-
-// restore continues a file of the checkpoint.
-func (s *followSource) restore(state *fileState) {
-	file, info, id, found := s.relocate(state)
-	if !found {
-		s.logger.Warn("a file of the checkpoint is gone or was truncated; what was not sent of it is missing",
-			"file", state.Path, "sent_bytes", state.Offset, "uncompleted_packets", len(state.Open))
-		s.unsaved = true
-		return
-	}
-	state.identity = id
-	t := s.follow(state, file, info, time.Now())
-	for _, o := range state.Open {
-		s.replay = append(s.replay, replayed{t, o})
-	}
 }
 
 // newTail follows a file from its beginning.
@@ -217,7 +172,7 @@ func (s *followSource) collect(now time.Time) {
 		bytes += len(p.body)
 		return len(s.ready) < maxReadyPackets && bytes < maxReadyBytes
 	}
-	changed := s.look(now)
+	changed := s.detectChanges(now)
 	if s.collectReplay(now, add) {
 		return
 	}
@@ -269,8 +224,8 @@ func (s *followSource) note(t *tail, now time.Time, failure error) {
 	}
 }
 
-// look updates the state of the files, and returns those that may have lines to send.
-func (s *followSource) look(now time.Time) (changed []*tail) {
+// detectChanges updates the state of the files, and returns those that may have lines to send.
+func (s *followSource) detectChanges(now time.Time) (changed []*tail) {
 	s.dropCopies()
 	for _, t := range s.tails {
 		s.detectTruncation(t, now)
@@ -385,9 +340,6 @@ func (s *followSource) cut(t *tail, now time.Time, how flush) *outgoing {
 	return p
 }
 
-// limit returns the position up to which a file is read.
-func (t *tail) limit() int64 { return max(t.seen, t.state.Offset) }
-
 // isDue reports whether a packet that is not full is sent now; otherwise it sets the time of the
 // next read of the file.
 func (s *followSource) isDue(t *tail, now time.Time, how flush, p *outgoing) bool {
@@ -416,36 +368,6 @@ func (s *followSource) retire(now time.Time) {
 		s.unsaved = true
 		return true
 	})
-}
-
-// hasOpen drops completed spans and reports whether others remain.
-func (f *fileState) hasOpen() bool {
-	f.Open = slices.DeleteFunc(f.Open, func(o *span) bool { return o.done.Load() })
-	return len(f.Open) > 0
-}
-
-// save writes the checkpoint if positions changed. While writing fails, files are sent
-// nevertheless, and a restart may send packets twice.
-func (s *followSource) save() {
-	var files []*fileState
-	for _, t := range s.tails {
-		before := len(t.state.Open)
-		t.state.hasOpen()
-		s.unsaved = s.unsaved || len(t.state.Open) != before
-		files = append(files, t.state)
-	}
-	if s.checkpoint == "" || !s.unsaved {
-		return
-	}
-	err := writeCheckpoint(s.checkpoint, files)
-	s.unsaved = err != nil
-	switch {
-	case err != nil && !s.unwritable:
-		s.logger.Warn("the checkpoint cannot be written; a restart may send again what is sent meanwhile", "file", s.checkpoint, "reason", err)
-	case err == nil && s.unwritable:
-		s.logger.Info("the checkpoint is written again", "file", s.checkpoint)
-	}
-	s.unwritable = err != nil
 }
 
 // close writes the checkpoint for the last time.

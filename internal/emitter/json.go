@@ -1,6 +1,7 @@
 package emitter
 
 import (
+	"maps"
 	"slices"
 	"strconv"
 )
@@ -60,12 +61,7 @@ func (r record) append(dst []byte) []byte {
 }
 
 func appendMetadata(dst []byte, metadata map[string]string) []byte {
-	keys := make([]string, 0, len(metadata))
-	for key := range metadata {
-		keys = append(keys, key)
-	}
-	slices.Sort(keys)
-	for i, key := range keys {
+	for i, key := range slices.Sorted(maps.Keys(metadata)) {
 		separator := byte(',')
 		if i == 0 {
 			separator = '{'

@@ -36,8 +36,8 @@ func namedLevel(word string) string {
 }
 
 // letterLevel returns the level of the letters used by glog and Android.
-func letterLevel(deadLetter byte) string {
-	switch deadLetter {
+func letterLevel(letter byte) string {
+	switch letter {
 	case 'V':
 		return "TRACE"
 	case 'D':

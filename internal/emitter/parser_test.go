@@ -78,6 +78,9 @@ var syslogLines = map[string]parsed{
 		record{at("2026-01-02T15:04:05+02:00"), "INFO", "New session 4 of user root.", pairs{"host": "web-1", "service": "systemd-logind", "pid": "612"}}},
 	"/var/log/syslog of last year": {`Dec 31 23:59:59 web-1 kernel: [12.3] usb 1-1: warning: reset`,
 		record{at("2025-12-31T23:59:59+02:00"), "WARN", "[12.3] usb 1-1: warning: reset", pairs{"host": "web-1", "service": "kernel"}}},
+	"/var/log/syslog of a leap day": {`Feb 29 12:00:00 web-1 cron[7]: run`,
+		record{at("2024-02-29T12:00:00+02:00"), "INFO", "run", pairs{"host": "web-1", "service": "cron", "pid": "7"}}},
+	"no leap day": {`2025-02-29 12:00:00 run`, record{at("2025-03-01T10:00:00Z"), "INFO", "run", app}},
 	"/var/log/syslog with RFC 3339": {`2026-01-02T15:04:05.123456+01:00 web-1 postfix/smtpd[99]: connect from unknown[1.2.3.4]`,
 		record{at("2026-01-02T14:04:05.123Z"), "INFO", "connect from unknown[1.2.3.4]", pairs{"host": "web-1", "service": "postfix/smtpd", "pid": "99"}}},
 }

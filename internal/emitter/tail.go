@@ -149,3 +149,6 @@ func (c packetizer) fill(size int, how flush, p *outgoing) (full bool) {
 	}
 	return true
 }
+
+// limit returns the position up to which a file is read.
+func (t *tail) limit() int64 { return max(t.seen, t.state.Offset) }

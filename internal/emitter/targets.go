@@ -177,8 +177,8 @@ func (t *targets) pick(emitterID string) *target {
 	if emitterID != t.emitterID && len(t.members) > 1 {
 		order = orderOf(t.members, emitterID)
 	}
-	if len(order) < 2 {
-		return first(order)
+	if len(order) == 0 {
+		return nil
 	}
 	now := time.Now()
 	soonest := order[0]
@@ -195,13 +195,6 @@ func (t *targets) pick(emitterID string) *target {
 		}
 	}
 	return soonest
-}
-
-func first(order []*target) *target {
-	if len(order) == 0 {
-		return nil
-	}
-	return order[0]
 }
 
 // fail records that a target, which may be nil, did not accept a packet, and reports whether

@@ -30,12 +30,12 @@ type timeLayout struct {
 }
 
 func compileTimeLayouts(expressions ...string) []timeLayout {
-	var contentFormats []timeLayout
+	var layouts []timeLayout
 	for _, e := range expressions {
 		expression := regexp.MustCompile(e)
-		contentFormats = append(contentFormats, timeLayout{expression, expression.SubexpNames()})
+		layouts = append(layouts, timeLayout{expression, expression.SubexpNames()})
 	}
-	return contentFormats
+	return layouts
 }
 
 // timePrefix parses the timestamp at the start of text and returns it in
@@ -44,12 +44,12 @@ func timePrefix(text string, location *time.Location, now time.Time) (millisecon
 	if text == "" || !mayStartTime(text[0]) {
 		return 0, 0, false
 	}
-	for _, contentFormat := range timeLayouts {
-		groups := contentFormat.expression.FindStringSubmatch(text)
+	for _, layout := range timeLayouts {
+		groups := layout.expression.FindStringSubmatch(text)
 		if groups == nil {
 			continue
 		}
-		if milliseconds, ok = contentFormat.read(groups, location, now); ok {
+		if milliseconds, ok = layout.read(groups, location, now); ok {
 			return milliseconds, len(groups[0]), true
 		}
 	}
@@ -90,15 +90,26 @@ func (f timeLayout) read(groups []string, location *time.Location, now time.Time
 	if month < 1 || month > 12 || day < 1 || day > 31 || hour > 23 || minute > 59 || second > 60 {
 		return 0, false
 	}
-	hasYear := year != 0
-	if !hasYear {
-		year = now.In(location).Year()
+	in := func(year int) time.Time {
+		return time.Date(year, month, day, hour, minute, second, nanosecond, location)
 	}
-	t := time.Date(year, month, day, hour, minute, second, nanosecond, location)
-	if !hasYear && t.After(now.Add(24*time.Hour)) {
-		t = t.AddDate(-1, 0, 0) // a line of December read in January
+	t := in(year)
+	if year == 0 {
+		t = latest(in, day, now.In(location))
 	}
 	return t.UnixMilli(), t.UnixMilli() > 0
+}
+
+// latest returns the time of the latest year that has the day and is at most a day in the future: a
+// line of December may be read in January. Leap days are up to eight years apart.
+func latest(in func(year int) time.Time, day int, now time.Time) (t time.Time) {
+	limit := now.Add(24 * time.Hour)
+	for back := range 9 {
+		if t = in(limit.Year() - back); t.Day() == day && !t.After(limit) {
+			return t
+		}
+	}
+	return t
 }
 
 func monthOf(text string) time.Month {

@@ -3,6 +3,7 @@ package otlp
 import (
 	"bytes"
 	"encoding/base64"
+	"encoding/hex"
 	"math"
 	"strconv"
 
@@ -236,18 +237,9 @@ func (t *transcoder) parseInt() int64 {
 }
 
 func (t *transcoder) hex() {
-	digits := t.raw()
-	if len(digits)%2 != 0 {
+	var err error
+	if t.dst, err = hex.AppendDecode(t.dst, t.raw()); err != nil {
 		t.fail("an id is not hexadecimal")
-		return
-	}
-	for i := 0; i < len(digits); i += 2 {
-		high, low := hexDigit(digits[i]), hexDigit(digits[i+1])
-		if high < 0 || low < 0 {
-			t.fail("an id is not hexadecimal")
-			return
-		}
-		t.dst = append(t.dst, byte(high<<4|low))
 	}
 }
 

@@ -137,18 +137,6 @@ func (s *scanner) scalar() []byte {
 // string reads a string and appends its text. Lone surrogates become U+FFFD.
 func (s *scanner) string(dst []byte) []byte { return jsontext.AppendDecoded(dst, s.raw()) }
 
-// hexDigit returns the value of a digit, or -1.
-func hexDigit(c byte) int {
-	switch {
-	case c >= '0' && c <= '9':
-		return int(c - '0')
-	case c|0x20 >= 'a' && c|0x20 <= 'f':
-		return int(c|0x20-'a') + 10
-	default:
-		return -1
-	}
-}
-
 // number reads the text of a number, which may be in a string.
 func (s *scanner) number() []byte {
 	switch c := s.peek(); {

@@ -1,6 +1,7 @@
 package otlp
 
 import (
+	"slices"
 	"unicode/utf8"
 
 	"github.com/logstreamer/logstreamer/internal/protobuf"
@@ -20,20 +21,11 @@ func IsStrictObject(message []byte, attributes uint64, others ...uint64) bool {
 			if !IsStrictPair(f.Text) {
 				return false
 			}
-		case !contains(others, f.Tag) || !seen.add(f.Tag) || f.Tag&7 == protobuf.Bytes && !utf8.Valid(f.Text):
+		case !slices.Contains(others, f.Tag) || !seen.add(f.Tag) || f.Tag&7 == protobuf.Bytes && !utf8.Valid(f.Text):
 			return false
 		}
 	}
 	return !f.Malformed
-}
-
-func contains(tags []uint64, tag uint64) bool {
-	for _, one := range tags {
-		if one == tag {
-			return true
-		}
-	}
-	return false
 }
 
 // onlyOnce is the set of fields of a message that were read, by number.

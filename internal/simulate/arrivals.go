@@ -31,10 +31,11 @@ func (s synthetic) validate() error {
 func (s synthetic) arrivals() (arrivals []Arrival) {
 	random := rand.New(rand.NewPCG(s.Seed, 1))
 	for at := time.Duration(0); ; {
-		at += time.Duration(random.ExpFloat64() / s.Rate * float64(time.Second))
-		if at >= s.For {
+		interval := random.ExpFloat64() / s.Rate * float64(time.Second)
+		if interval >= float64(s.For-at) { // it may be longer than any Duration
 			return arrivals
 		}
+		at += time.Duration(interval)
 		arrivals = append(arrivals, Arrival{at, s.Min + random.IntN(s.Max-s.Min+1)})
 	}
 }

@@ -287,3 +287,10 @@ func TestWriteTable(t *testing.T) {
 		}
 	}
 }
+
+// A rate whose first packet comes after any time that can be expressed makes no packets.
+func TestTinyRate(t *testing.T) {
+	if got := (synthetic{Rate: 1e-12, Min: 1, Max: 1, For: time.Hour, Seed: 1}).arrivals(); len(got) > 0 {
+		t.Errorf("%d packets, the first at %v", len(got), got[0].At)
+	}
+}

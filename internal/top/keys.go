@@ -1,6 +1,7 @@
 package top
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -168,14 +169,7 @@ func (m *Model) whyImpossible(action string) string {
 	case !m.connected:
 		return "Disconnected: " + action + " has to wait for the connection."
 	case m.session.Role != "operate":
-		return fmt.Sprintf("The role of %s is %s: %s needs the role operate.", strconv.Quote(m.session.Name), orUnknown(m.session.Role), action)
+		return fmt.Sprintf("The role of %s is %s: %s needs the role operate.", strconv.Quote(m.session.Name), cmp.Or(m.session.Role, "unknown"), action)
 	}
 	return ""
-}
-
-func orUnknown(text string) string {
-	if text == "" {
-		return "unknown"
-	}
-	return text
 }

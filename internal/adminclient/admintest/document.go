@@ -129,7 +129,7 @@ func (d *document) checkBody(o operation, mediaType string, body []byte) error {
 	return d.check(o.pointer+"/requestBody/content/"+escape(mediaType)+"/schema", body)
 }
 
-// checkAnswer returns an error unless a response is one of the operation.
+// checkResponse returns an error unless a response is one of the operation.
 func (d *document) checkResponse(o operation, status int, mediaType string, body []byte) error {
 	code := fmt.Sprint(status)
 	responses := o.node["responses"].(map[string]any)

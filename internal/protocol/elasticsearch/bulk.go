@@ -30,7 +30,11 @@ func (p *Protocol) bulk(r *server.Request, from receiver.Sender, d destination, 
 	}
 	body, why := p.receiver.Read(ctx, r)
 	if why != nil {
-		p.refuseBulk(r, why, unreadOperations(r, d, &arrived), to)
+		var operations []operation
+		if isTemporary(why.HTTPStatus()) {
+			operations = unreadOperations(r, d, &arrived, p.receiver.MaxBodyBytes())
+		}
+		p.refuseBulk(r, why, operations, to)
 		return
 	}
 	var operations []operation
@@ -85,7 +89,6 @@ func (p *Protocol) accept(ctx context.Context, r *server.Request, from receiver.
 	packets.Expect(len(body.Body) * 3 / 2)
 	err := p.translate(t, d, body.Body, response)
 	id, content := p.id(from, d, t, body.Body, receiver.ID{Text: response.ids})
-	skewed := t.skewed
 	t.trim()
 	p.translators.Put(t)
 	p.receiver.Release(body)
@@ -104,7 +107,6 @@ func (p *Protocol) accept(ctx context.Context, r *server.Request, from receiver.
 	for code, documents := range response.refused {
 		p.receiver.Reject(code, documents, "client", from.Client)
 	}
-	p.receiver.CountSkewed(skewed)
 	return response, nil
 }
 
@@ -183,26 +185,26 @@ func operationsOf(body []byte) (operations []operation) {
 const maxActionBytes = 64 << 10
 
 // unreadOperations returns the operations of a request of the bulk helper if there is no memory for
-// its body: it reads the body and counts the actions. It returns none for other clients and if the
-// body cannot be read.
-func unreadOperations(r *server.Request, d destination, arrived *head) (operations []operation) {
+// its body: it reads the body and counts the actions. It returns none for other clients, and if the
+// body cannot be read or has more than maxBytes, decoded.
+func unreadOperations(r *server.Request, d destination, arrived *head, maxBytes int) (operations []operation) {
 	if !isBulkHelper(r.Head) || arrived.tooLong {
 		return nil
 	}
 	arrived.ended = true
-	body := io.MultiReader(bytes.NewReader(arrived.text), r.Body)
-	for coding := range r.Head.Values("content-encoding") {
-		decoder, err := gzip.NewReader(body)
-		if err != nil || !http1.Is(coding, "gzip") {
-			return nil
-		}
-		body = decoder
+	body, err := decoded(r.Head, io.MultiReader(bytes.NewReader(arrived.text), r.Body))
+	if err != nil {
+		return nil
 	}
-	lines := bufio.NewReaderSize(body, maxActionBytes)
+	bounded := &io.LimitedReader{R: body, N: int64(maxBytes) + 1}
+	lines := bufio.NewReaderSize(bounded, maxActionBytes)
 	for len(operations) < maxItems {
 		line, err := lines.ReadSlice('\n')
 		if len(trim(line)) == 0 && err == nil {
 			continue
+		}
+		if bounded.N == 0 {
+			return nil
 		}
 		if len(line) == 0 && errors.Is(err, io.EOF) {
 			return operations
@@ -218,6 +220,21 @@ func unreadOperations(r *server.Request, d destination, arrived *head) (operatio
 		}
 	}
 	return operations
+}
+
+// decoded returns a body without its coding, which must be gzip alone.
+func decoded(head *http1.Head, body io.Reader) (io.Reader, error) {
+	coded := false
+	for coding := range head.Values("content-encoding") {
+		if coded || !http1.Is(coding, "gzip") {
+			return nil, errors.New("another coding than gzip")
+		}
+		coded = true
+	}
+	if !coded {
+		return body, nil
+	}
+	return gzip.NewReader(body)
 }
 
 // maxHead bounds the part of a body that is kept, so that its actions can be counted when there is

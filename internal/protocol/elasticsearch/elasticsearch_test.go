@@ -348,6 +348,8 @@ func overloadCases() map[string]overloadCase {
 		"no helper":        {full(), "POST /_bulk", one, []string{agent, "X-Elastic-Client-Meta: es=8.17.0,js=20.0.0"}, 429, `{"error":`, false},
 		"helper, unread":   {closed(), "POST /_bulk", one + "\n" + one, []string{agent, helper}, 200, busy, false},
 		"helper, gzip":     {closed(), "POST /_bulk", zip(one + one), []string{agent, helper, "Content-Encoding: gzip"}, 200, busy, false},
+		"helper, large":    {&protocoltest.System{Closed: true, MaxBodyBytes: 1000}, "POST /_bulk", zip(strings.Repeat(one, 50)), []string{agent, helper, "Content-Encoding: gzip"}, 503, `{"error":`, false},
+		"helper, twice":    {closed(), "POST /_bulk", zip(zip(one + one)), []string{agent, helper, "Content-Encoding: gzip, gzip"}, 503, `{"error":`, false},
 		"helper, no gzip":  {closed(), "POST /_bulk", one, []string{agent, helper, "Content-Encoding: gzip"}, 503, `{"error":`, false},
 		"helper, no lines": {closed(), "POST /_bulk", "x", []string{agent, helper}, 503, `{"error":`, false},
 		"rsyslog":          {full(), "POST /_bulk", one, nil, 429, `{"error":`, true},
@@ -396,6 +398,7 @@ func TestFilter(t *testing.T) {
 		"errors": "errors", "took,items.*.status": "took status", "items.index._id": "_id", "items": "_index _id _version result _shards _seq_no _primary_term status error",
 		"**.status": "status", "items.**": "_index _id _version result _shards _seq_no _primary_term status error", "-items": "took errors",
 		"items.*.*,-items.*.error,-**._shards": "_index _id _version result _seq_no _primary_term status", "nothing": "",
+		strings.Repeat("**.", 5000) + "nothing": "", strings.Repeat("**.", 5000) + "status": "status",
 	} {
 		f := filterOf(path)
 		var got []string

@@ -72,6 +72,8 @@ func matches(pattern, part []string) bool {
 	switch {
 	case len(pattern) == 0:
 		return true
+	case pattern[0] == "**" && len(pattern) > 1 && pattern[1] == "**": // one is enough, and each would multiply the work
+		return matches(pattern[1:], part)
 	case pattern[0] == "**":
 		return matches(pattern[1:], part) || len(part) > 0 && matches(pattern, part[1:])
 	case len(part) == 0:

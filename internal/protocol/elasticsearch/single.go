@@ -45,7 +45,6 @@ func (p *Protocol) acceptSingle(ctx context.Context, r *server.Request, from rec
 	one.source = body.Body
 	err := t.do(one)
 	of, content := p.id(from, destination{index: string(one.index)}, t, body.Body, p.receiver.SequenceID())
-	p.receiver.CountSkewed(t.skewed)
 	t.trim()
 	p.translators.Put(t)
 	p.receiver.Release(body)

@@ -58,14 +58,13 @@ type translator struct {
 	members record.Identity
 	text    []byte
 	untimed bool // a record has no timestamp
-	skewed  int  // records
 }
 
 func newTranslator() *translator { return &translator{ids: sha256.New()} }
 
 func (t *translator) begin(packets *record.Packets, sender netip.Addr, arrival time.Time) {
 	t.packets, t.sender, t.arrival = packets, sender, arrival
-	t.noID, t.untimed, t.skewed, t.content = false, false, 0, nil
+	t.noID, t.untimed, t.content = false, false, nil
 	t.ids.Reset()
 }
 
@@ -152,9 +151,7 @@ func (t *translator) beginMessage() (nano int64) {
 	nano, from := t.document.Time(timeFields...)
 	t.document.Use(from)
 	t.untimed = t.untimed || record.IsUntimed(nano)
-	if t.message.BeginAt(nano, t.arrival) {
-		t.skewed++
-	}
+	t.packets.Begin(&t.message, nano, t.arrival)
 	return nano
 }
 
@@ -163,9 +160,7 @@ func (t *translator) emitterOf(index []byte) []byte {
 	if len(t.emitter) == 0 {
 		t.emitter = append(t.emitter, index...)
 	}
-	if instance := t.document.Text(instanceFields...); len(instance) > 0 {
-		t.emitter = append(append(t.emitter, '/'), instance...)
-	}
+	t.emitter = record.AppendInstance(t.emitter, t.document.Text(instanceFields...), t.sender)
 	return t.emitter
 }
 

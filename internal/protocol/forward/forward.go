@@ -10,7 +10,6 @@ import (
 	"context"
 	"errors"
 	"net"
-	"net/netip"
 	"time"
 
 	"github.com/logstreamer/logstreamer/internal/credential"
@@ -27,6 +26,9 @@ const (
 	holdTimeout = 30 * time.Second
 	// frameTimeout bounds the arrival of a message that has begun.
 	frameTimeout = 30 * time.Second
+	// maxPending bounds the frames that are accepted together, and with them the memory for frames that
+	// are smaller than what describes them.
+	maxPending = 1024
 	// writeTimeout bounds an acknowledgement.
 	writeTimeout = 10 * time.Second
 )
@@ -65,7 +67,7 @@ type session struct {
 func (p *Protocol) HandleConnection(ctx context.Context, c stream.Conn) {
 	identity := credential.OfCertificate(c.Certificate)
 	s := &session{protocol: p, conn: c.Conn, client: p.receiver.Client(c.Client, identity), from: receiver.Sender{Client: c.Client}}
-	s.translator = translator{receiver: p.receiver, peer: addressOf(c.RemoteAddr())}
+	s.translator = translator{receiver: p.receiver, peer: c.Peer()}
 	needsUser := p.receiver.NeedsToken() && identity.In(p.receiver.Principals()) == nil
 	if p.config.SharedKey != "" || needsUser {
 		s.handshake = newHandshake(p.config.SharedKey, needsUser)
@@ -97,12 +99,6 @@ func (p *Protocol) closed(client net.Addr, err error) {
 		fault = p.receiver.Refuse(*fault)
 	}
 	p.receiver.LogClosed(client, fault)
-}
-
-// addressOf returns the IP address of a peer.
-func addressOf(addr net.Addr) netip.Addr {
-	parsed, _ := netip.ParseAddrPort(addr.String())
-	return parsed.Addr().Unmap().WithZone("")
 }
 
 // Consume implements framed.Consumer.
@@ -152,13 +148,15 @@ func (s *session) take(ctx context.Context, message []byte) error {
 		s.receiver.Reject(problem.InvalidPacket, f.events())
 	case f.chunk == nil:
 		s.pending = append(s.pending, f)
-		s.bytes += len(message)
-		return nil
+		if s.bytes += len(message); len(s.pending) < maxPending {
+			return nil
+		}
+		return s.flush(ctx)
 	default:
 		if err := s.flush(ctx); err != nil {
 			return err
 		}
-		fault := s.accept(ctx, packetID(s.receiver, s.from, f), len(message), f)
+		fault := s.accept(ctx, f, len(message))
 		switch {
 		case fault == nil:
 		case fault.Code == problem.TooLarge: // a later attempt would be refused for the same reason
@@ -190,46 +188,35 @@ func (s *session) flush(ctx context.Context) error {
 	}
 	pending, bytes := s.pending, s.bytes
 	s.pending, s.bytes = s.pending[:0], 0
-	accepted, fault := s.receiver.PersistParts(ctx, len(pending), func(ctx context.Context, first, end int) *problem.Problem {
-		id := s.receiver.SequenceID()
-		id.Repeatable = end-first == 1 // it is attempted with the same id until ctx ends
-		fault := s.accept(ctx, id, bytes*(end-first)/len(pending), pending[first:end]...)
-		switch {
-		case fault == nil, fault.Code == problem.AckTimeout: // then they are accepted
+	defer clear(pending)
+	defer s.trim()
+	fault := s.receiver.PersistParts(ctx, s.from, receiver.Records{
+		Count: len(pending), Bytes: bytes, Timeout: holdTimeout,
+		Events: func(n int) int { return pending[n].events() },
+		Translate: func(packets *record.Packets, first, end int) error {
+			for _, f := range pending[first:end] {
+				if err := s.add(packets, f); err != nil {
+					return err
+				}
+			}
 			return nil
-		case id.Repeatable && fault.Code == problem.TooLarge:
-			s.receiver.Reject(fault.Code, pending[first].events())
-			return nil
-		}
-		return fault
+		},
 	})
 	if fault == nil {
-		return nil
+		return nil // a *problem.Problem would be no nil error
 	}
-	lost := 0
-	for _, f := range pending[accepted:] {
-		lost += f.events()
-	}
-	s.receiver.Reject(fault.Code, lost)
 	return fault
 }
 
-func (s *session) accept(ctx context.Context, id receiver.ID, bytes int, frames ...*frame) *problem.Problem {
+// accept submits a frame of that many bytes with a chunk.
+func (s *session) accept(ctx context.Context, f *frame, bytes int) *problem.Problem {
 	ctx, cancel := context.WithTimeout(ctx, holdTimeout)
 	defer cancel()
-	fault := s.receiver.Persist(ctx, s.from, bytes, func(packets *record.Packets) (receiver.ID, error) {
-		s.begin()
-		for _, f := range frames {
-			if err := s.add(packets, f); err != nil {
-				return id, err
-			}
-		}
-		return id, nil
+	defer s.trim()
+	id := packetID(s.receiver, s.from, f)
+	return s.receiver.Persist(ctx, s.from, bytes, func(packets *record.Packets) (receiver.ID, error) {
+		return id, s.add(packets, f)
 	})
-	if fault == nil {
-		s.end()
-	}
-	return fault
 }
 
 // acknowledge sends the acknowledgement of a chunk in one write: some clients read one

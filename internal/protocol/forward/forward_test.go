@@ -14,9 +14,11 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 
+	"github.com/logstreamer/logstreamer/internal/credential"
 	"github.com/logstreamer/logstreamer/internal/problem"
 	"github.com/logstreamer/logstreamer/internal/protocol/protocoltest"
 	"github.com/logstreamer/logstreamer/internal/protocol/receiver"
+	"github.com/logstreamer/logstreamer/internal/protocol/record"
 	"github.com/logstreamer/logstreamer/internal/protocol/stream"
 )
 
@@ -223,7 +225,7 @@ func TestStop(t *testing.T) {
 			options = append(options, [2]any{"chunk", chunk})
 		}
 		c.send(pack([]any{"t", pack([]any{1, log("second")}), options}))
-		f.Journal.AwaitRefused()
+		f.Journal.AwaitRefused(1)
 		if err := c.server.Stop(t.Context()); err != nil {
 			t.Error(err)
 		}
@@ -239,6 +241,10 @@ func TestHostile(t *testing.T) {
 	const maxBody = 4 << 20
 	bomb := gzipped(make([]byte, maxBody+1))
 	nested := append(pack("t", 1), bytes.Repeat([]byte{0x91}, 100)...)
+	// A snappy block of 50 bytes, whose header is a time and the header of a record: it has a map
+	// without its members.
+	block := append([]byte{0x32, 0xc4, 0x31, 0xdf, 0xff, 0xff, 0xff, 0xff}, make([]byte, 44)...)
+	compressedEvent := append([]byte{0x94, 0xa1, 't'}, append(block, pack(pairs{{"compressed", "snappy"}})...)...)
 	for name, c := range map[string]struct {
 		data         []byte
 		name, reason string
@@ -259,6 +265,7 @@ func TestHostile(t *testing.T) {
 		"record is text":   {pack([]any{"t", 1, "text"}), rejectedRecords, "malformed"},
 		"entry is text":    {pack([]any{"t", []any{"text"}}), rejectedRecords, "malformed"},
 		"packed is broken": {pack([]any{"t", "\x92\x01"}), rejectedRecords, "malformed"},
+		"compressed event": {compressedEvent, rejectedRecords, "malformed"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := (&protocoltest.System{MaxBodyBytes: maxBody}).Start(t, "forward")
@@ -271,6 +278,21 @@ func TestHostile(t *testing.T) {
 				t.Errorf("%+v", m)
 			}
 		})
+	}
+}
+
+// A tag that takes more than half of a packet is not copied for each of a million events.
+func TestLargeTag(t *testing.T) {
+	const events = 1_000_000
+	f := new(protocoltest.System).Start(t, "forward")
+	c := dial(t, f, Config{})
+	entries := bytes.Repeat([]byte{0x92, 0, 0x80}, events) // [0, {}]
+	c.send(pack([]any{strings.Repeat("t", protocoltest.MaxPacketBytes), entries, pairs{{"chunk", "c"}, {"size", 3}}}))
+	if got := c.read(); !reflect.DeepEqual(got, ack("c")) {
+		t.Errorf("%v", got)
+	}
+	if n := f.Count(rejectedRecords, "too_large"); n != 3 || len(f.Messages()) > 0 {
+		t.Errorf("%v are rejected", n)
 	}
 }
 
@@ -406,4 +428,31 @@ func TestUnauthorizedConnectionsAreLoggedOnce(t *testing.T) {
 	protocoltest.ClosedConnectionsAreLoggedOnce(t, "forward", func(r *receiver.Receiver) stream.Handler {
 		return New(Config{SharedKey: "key"}, r).HandleConnection
 	}, pack([]any{"t", 1, log("a")}))
+}
+
+// A connection keeps little memory, whatever it has sent: many frames of a few bytes, or large ones.
+func TestKeptMemory(t *testing.T) {
+	f := (&protocoltest.System{Journal: protocoltest.Journal{Discard: true}}).Start(t, "forward")
+	s := &session{protocol: New(Config{}, f.Receiver), client: f.Receiver.Client(protocoltest.Client, credential.OfCertificate(nil))}
+	s.translator = translator{receiver: f.Receiver, peer: protocoltest.Client}
+	large := strings.Repeat(`\`, 200<<10)
+	for _, data := range [][]byte{
+		bytes.Repeat(pack([]any{"t", 1, pairs{}}), 100_000),
+		pack([]any{"t", 1, pairs{{"host", large}, {"log", large}}}),
+		pack([]any{"t", []any{[]any{[]any{1, pairs{{"k", large}}}, pairs{}}}}),
+	} {
+		if used, err := s.Consume(t.Context(), data, false); used != len(data) || err != nil {
+			t.Fatal(used, err)
+		}
+		held := 0
+		for _, f := range s.pending[:cap(s.pending)] {
+			if f != nil {
+				held++
+			}
+		}
+		kept := cap(s.json) + cap(s.metadata) + cap(s.emitter)
+		if cap(s.pending) > 2*maxPending || held > 0 || kept > record.KeptBytes {
+			t.Errorf("after %.20q…: %d frames of %d are held, and %d bytes", data, held, cap(s.pending), kept)
+		}
+	}
 }

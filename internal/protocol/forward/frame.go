@@ -1,8 +1,6 @@
 package forward
 
-import (
-	"errors"
-)
+import "errors"
 
 // errFrame is the error for a value that is well-formed but no message of the protocol.
 var errFrame = errors.New("the data is no message of the Forward protocol")
@@ -41,9 +39,7 @@ func parseFrame(data []byte) (*frame, error) {
 	second := skip(data, h.next)
 	end, left := skip(data, second), h.size-2
 	switch events, _ := parseHead(data, second); events.kind {
-	case kindArray:
-		f.entries = data[events.next:end]
-	case kindStr, kindBin:
+	case kindArray, kindStr, kindBin:
 		f.entries = data[events.next:end]
 	default:
 		if left < 1 {

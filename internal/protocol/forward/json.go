@@ -87,14 +87,25 @@ func appendMap(dst, data []byte, h *head) (result []byte, end int) {
 		if n > 0 {
 			dst = append(dst, ',')
 		}
-		start := len(dst)
-		if dst, end = appendJSON(dst, data, end); dst[start] != '"' { // JSON has texts only
-			name := string(dst[start:])
-			dst = append(record.AppendEscaped(append(dst[:start], '"'), []byte(name)), '"')
-		}
+		dst, end = appendName(dst, data, end)
 		dst, end = appendJSON(append(dst, ':'), data, end)
 	}
 	return append(dst, '}'), end
+}
+
+// appendName appends the key of a map as the name of a member: the JSON of a number, and the
+// MessagePack of an array or a map in base64, since escapes of escapes would double with each level.
+func appendName(dst, data []byte, at int) (result []byte, end int) {
+	if c := data[at]; c >= 0x80 && c < 0xa0 || c >= 0xdc && c <= 0xdf {
+		end = skip(data, at)
+		return appendBase64(dst, data[at:end]), end
+	}
+	start := len(dst)
+	if dst, end = appendJSON(dst, data, at); dst[start] != '"' {
+		name := string(dst[start:])
+		dst = append(record.AppendEscaped(append(dst[:start], '"'), []byte(name)), '"')
+	}
+	return dst, end
 }
 
 const (

@@ -2,10 +2,12 @@ package forward
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"net/netip"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -13,7 +15,6 @@ import (
 
 	"github.com/logstreamer/logstreamer/internal/credential"
 	"github.com/logstreamer/logstreamer/internal/protocol/protocoltest"
-	"github.com/logstreamer/logstreamer/internal/protocol/receiver"
 )
 
 // scanned scans data that arrives in parts of a size.
@@ -97,6 +98,33 @@ func FuzzForward(f *testing.F) {
 	})
 }
 
+// A map whose keys are maps is not escaped anew at each level, which would double it each time.
+func TestMapsAsKeys(t *testing.T) {
+	data := append(bytes.Repeat([]byte{0x81}, maxNesting), 5) // {{{…{5:1}…:1}:1}:1}
+	data = append(data, bytes.Repeat([]byte{1}, maxNesting)...)
+	text, end := appendJSON(nil, data, 0)
+	if want := `{"` + base64.StdEncoding.EncodeToString(data[1:len(data)-1]) + `":1}`; end != len(data) || string(text) != want {
+		t.Errorf("%d: %s, want %s", end, text, want)
+	}
+}
+
+// hasContainerKey reports whether a key of a map is an array or a map.
+func hasContainerKey(value any) bool {
+	switch v := value.(type) {
+	case []any:
+		return slices.ContainsFunc(v, hasContainerKey)
+	case pairs:
+		return slices.ContainsFunc(v, func(pair [2]any) bool {
+			switch pair[0].(type) {
+			case []any, pairs:
+				return true
+			}
+			return hasContainerKey(pair[1])
+		})
+	}
+	return false
+}
+
 func compareJSON(t *testing.T, data []byte, value any) {
 	if end := skip(data, 0); end != len(data) {
 		t.Errorf("skip says %d, want %d", end, len(data))
@@ -108,6 +136,9 @@ func compareJSON(t *testing.T, data []byte, value any) {
 	text = bytes.ToValidUTF8(text, []byte("\uFFFD")) // where the reference has several elements
 	if !json.Valid(text) {
 		t.Fatalf("%q is no JSON", text)
+	}
+	if hasContainerKey(value) {
+		return // the reference does not have the encoded key
 	}
 	var got, want any
 	if json.Unmarshal(text, &got) != nil || json.Unmarshal([]byte(toJSON(value)), &want) != nil {
@@ -125,5 +156,5 @@ func accept(t *testing.T, data []byte) {
 	}
 	fixture := new(protocoltest.System).Start(t, "forward")
 	s := &session{client: fixture.Receiver.Client(protocoltest.Client, credential.OfCertificate(nil)), protocol: New(Config{}, fixture.Receiver), translator: translator{receiver: fixture.Receiver, peer: netip.MustParseAddr("192.0.2.1")}}
-	_ = s.accept(t.Context(), packetID(fixture.Receiver, receiver.Sender{}, f), len(data), f) // any error
+	_ = s.accept(t.Context(), f, len(data)) // any error
 }

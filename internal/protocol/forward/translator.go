@@ -1,7 +1,6 @@
 package forward
 
 import (
-	"bytes"
 	"errors"
 	"net/netip"
 	"time"
@@ -17,8 +16,8 @@ var (
 	instances = []int{0, 1}
 )
 
-// maxKept bounds the buffer that a translator keeps, in bytes.
-const maxKept = 1 << 20
+// maxEscape is the number of bytes that a byte of a text may take in JSON.
+const maxEscape = len(`\u0000`)
 
 // translator makes packets of events. It must not be used concurrently.
 type translator struct {
@@ -29,35 +28,34 @@ type translator struct {
 	json     []byte
 	metadata []byte
 	emitter  []byte
-	group    *record.Group // of the emitter
-	// of the current attempt: records that are refused for good
-	malformed, tooLarge int
 }
 
-// begin starts an attempt.
-func (t *translator) begin() { t.group, t.malformed, t.tooLarge = nil, 0, 0 }
-
-// end counts the records of an attempt that succeeded.
-func (t *translator) end() {
-	t.receiver.Reject(problem.Malformed, t.malformed)
-	t.receiver.Reject(problem.TooLarge, t.tooLarge)
-	if t.message.Trim(); cap(t.json) > maxKept {
-		t.json = nil
+// trim releases memory that large records needed.
+func (t *translator) trim() {
+	t.message.Trim()
+	t.document.Trim()
+	if cap(t.json)+cap(t.metadata)+cap(t.emitter) > record.KeptBytes {
+		t.json, t.metadata, t.emitter = nil, nil, nil
 	}
 }
 
 // add adds the events of a frame. The error is an error of a Translation.
 func (t *translator) add(packets *record.Packets, f *frame) error {
+	if maxEscape*len(f.tag) > t.receiver.MaxPacketBytes()/2 { // each event has it
+		packets.Reject(problem.TooLarge, f.events())
+		return nil
+	}
+	arrival := time.Now()
+	if f.single { // only packed entries are compressed
+		return t.event(packets, f.tag, f.entries, 0, arrival)
+	}
 	entries := f.entries
 	if coding := string(f.compressed); coding != "" && coding != "text" {
 		decoded, fault := t.receiver.Decode(coding, entries)
 		switch {
 		case fault == nil:
-		case fault.Code == problem.Malformed:
-			t.malformed += f.events()
-			return nil
-		case fault.Code == problem.TooLarge:
-			t.tooLarge += f.events()
+		case fault.Code == problem.Malformed, fault.Code == problem.TooLarge:
+			packets.Reject(fault.Code, f.events())
 			return nil
 		default:
 			return fault
@@ -65,20 +63,16 @@ func (t *translator) add(packets *record.Packets, f *frame) error {
 		defer t.receiver.Release(decoded)
 		entries = decoded.Body
 	}
-	arrival := time.Now()
-	if f.single {
-		return t.event(packets, f.tag, entries, 0, arrival)
-	}
 	packets.Expect(len(entries) * 5 / 2)
 	for len(entries) > 0 {
 		var s scanner
 		if complete, err := s.scan(entries, len(entries)); err != nil || !complete {
-			t.malformed++ // the offset of the next event is not known
+			packets.Reject(problem.Malformed, 1) // the offset of the next event is not known
 			return nil
 		}
 		h, _ := parseHead(entries, 0)
 		if h.kind != kindArray || h.size < 2 {
-			t.malformed++
+			packets.Reject(problem.Malformed, 1)
 		} else if err := t.event(packets, f.tag, entries[:s.at], h.next, arrival); err != nil {
 			return err
 		}
@@ -92,11 +86,11 @@ func (t *translator) add(packets *record.Packets, f *frame) error {
 func (t *translator) event(packets *record.Packets, tag, data []byte, at int, arrival time.Time) error {
 	body := skip(data, at)
 	if h, _ := parseHead(data, body); h.kind != kindMap {
-		t.malformed++
+		packets.Reject(problem.Malformed, 1)
 		return nil
 	}
 	if len(data)-at > t.receiver.MaxPacketBytes() {
-		t.tooLarge++
+		packets.Reject(problem.TooLarge, 1)
 		return nil
 	}
 	t.metadata = t.metadata[:0]
@@ -108,19 +102,17 @@ func (t *translator) event(packets *record.Packets, tag, data []byte, at int, ar
 	t.json, _ = appendJSON(t.json[:0], data, body)
 	t.document.Read(t.json, fields)
 	m := &t.message
-	if m.BeginAt(timestamp(data, at), arrival) {
-		t.receiver.CountSkewed(1)
-	}
+	packets.Begin(m, timestamp(data, at), arrival)
 	m.SetString("input", "forward")
 	m.Set("fluent.tag", tag)
-	t.setGroup(packets, tag)
 	t.document.AddTo(m)
 	if len(t.metadata) > 0 {
 		m.AddJSON([]byte("fluent.metadata"), t.metadata)
 	}
-	err := t.group.Add(m)
+	t.emitter = record.AppendInstance(append(t.emitter[:0], tag...), t.document.Text(instances...), t.peer)
+	err := packets.Group(t.emitter).Add(m)
 	if errors.Is(err, record.ErrTooLarge) {
-		t.tooLarge++
+		packets.Reject(problem.TooLarge, 1)
 		return nil
 	}
 	return err
@@ -131,17 +123,6 @@ func (t *translator) readMetadata(data []byte, at int) {
 	if h, _ := parseHead(data, at); h.kind == kindMap && h.size > 0 {
 		t.metadata, _ = appendJSON(t.metadata, data, at)
 	}
-}
-
-// setGroup sets the group of the record's emitter, which is often the emitter of the previous
-// record.
-func (t *translator) setGroup(packets *record.Packets, tag []byte) {
-	length := len(t.emitter)
-	t.emitter = record.AppendEmitter(t.emitter, tag, t.document.Text(instances...), t.peer)
-	if next := t.emitter[length:]; t.group == nil || !bytes.Equal(next, t.emitter[:length]) {
-		t.group = packets.Group(next)
-	}
-	t.emitter = append(t.emitter[:0], t.emitter[length:]...)
 }
 
 // packetID returns the id of the packets of a frame with a chunk. A client sends a frame again with

@@ -18,12 +18,12 @@ const path = "/gelf"
 // Protocol answers requests over HTTP. It may be used concurrently.
 type Protocol struct {
 	receiver    *receiver.Receiver
-	translators sync.Pool // of *Translator
+	translators sync.Pool // of *translator
 }
 
 // New returns a Protocol whose packets a receiver accepts.
 func New(r *receiver.Receiver) *Protocol {
-	return &Protocol{receiver: r, translators: sync.Pool{New: func() any { return new(Translator) }}}
+	return &Protocol{receiver: r, translators: sync.Pool{New: func() any { return new(translator) }}}
 }
 
 // Handle implements receiver.HTTP.
@@ -62,9 +62,9 @@ func (p *Protocol) accept(r *server.Request, from receiver.Sender) *problem.Prob
 
 // translate adds the records of a request to its packets.
 func (p *Protocol) translate(q *receiver.Request) error {
-	t := p.translators.Get().(*Translator)
+	t := p.translators.Get().(*translator)
 	defer p.translators.Put(t)
-	defer t.Trim()
+	defer t.trim()
 	rest := q.Body
 	for records := 0; records == 0 || len(rest) > 0; records++ {
 		one, behind, err := next(rest)
@@ -80,16 +80,13 @@ func (p *Protocol) translate(q *receiver.Request) error {
 }
 
 // translateOne adds a record to the packets of a request, or rejects it.
-func translateOne(t *Translator, q *receiver.Request, one []byte) error {
-	translated, err := t.Translate(one, q.Client, q.Arrival)
+func translateOne(t *translator, q *receiver.Request, one []byte) error {
+	nano, err := t.read(one)
 	if err != nil {
 		return q.Reject(1, err)
 	}
-	q.Untimed = q.Untimed || !translated.Timed
-	if translated.Skewed {
-		q.Skewed++
-	}
-	return q.Add(q.Packets.Group(translated.Emitter), translated.Message)
+	q.Begin(&t.message, nano)
+	return q.Add(q.Packets.Group(t.fill(q.Client)), &t.message)
 }
 
 // next returns the first JSON value of a body, and what follows it.

@@ -4,7 +4,6 @@ package gelf
 import (
 	"errors"
 	"net/netip"
-	"time"
 
 	"github.com/logstreamer/logstreamer/internal/protocol/record"
 )
@@ -34,41 +33,42 @@ var (
 	instances = []int{fieldHost, fieldAddedHost, fieldHostname}
 )
 
-// Translator translates records. The zero value is ready; it is reused, and must not be used
-// concurrently.
-type Translator struct {
+// translator translates records, JSON objects as they come decompressed from a sender. It is lenient:
+// no member is required, and what has an unexpected type is metadata. It is reused, and must not be
+// used concurrently.
+type translator struct {
 	document record.Document
 	message  record.Message
 }
 
-// Translated is a record whose message is complete.
-type Translated struct {
-	// Message and Emitter are valid until the next record.
-	Message *record.Message
-	Emitter []byte
-	// Timed means that the record has a timestamp of its own, Skewed that it is far off.
-	Timed, Skewed bool
+// trim releases memory that a large record needed.
+func (t *translator) trim() {
+	t.document.Trim()
+	t.message.Trim()
 }
 
-// Translate translates one record, a JSON object as it comes decompressed from a sender, that
-// arrived at a time. It is lenient: no member is required, and what has an unexpected type is
-// metadata.
-func (t *Translator) Translate(text []byte, sender netip.Addr, arrival time.Time) (Translated, error) {
-	d, m := &t.document, &t.message
+// read reads a record, and returns its time in nanoseconds since 1970, or 0. The message begins with
+// that time.
+func (t *translator) read(text []byte) (nano int64, err error) {
+	d := &t.document
 	switch isObject, err := d.Parse(text, fields); {
 	case err != nil:
-		return Translated{}, err
+		return 0, err
 	case !isObject:
-		return Translated{}, errNoObject
+		return 0, errNoObject
 	}
-	nano, timed := record.ParseTime(d.Text(fieldTimestamp))
-	skewed := m.BeginAt(nano, arrival)
-	if timed {
-		d.Use(d.Value(fieldTimestamp))
-	}
+	nano, from := d.Time(fieldTimestamp)
+	d.Use(from)
+	return nano, nil
+}
+
+// fill adds the record to the message, which has begun, and returns the emitter, which is valid until
+// the next record.
+func (t *translator) fill(sender netip.Addr) (emitter []byte) {
+	d, m := &t.document, &t.message
 	d.Use(d.Value(fieldVersion))
 	m.SetString("input", "gelf")
-	emitter := d.Emitter(services, instances, sender)
+	emitter = d.Emitter(services, instances, sender)
 	if facility := d.Text(fieldFacility); len(facility) > 0 {
 		m.Set("facility", facility)
 		d.Use(d.Value(fieldFacility))
@@ -78,11 +78,8 @@ func (t *Translator) Translate(text []byte, sender netip.Addr, arrival time.Time
 			m.AddJSON(withoutUnderscore(name), value)
 		}
 	}
-	return Translated{m, emitter, timed, skewed}, nil
+	return emitter
 }
-
-// Trim releases memory that a large record needed.
-func (t *Translator) Trim() { t.message.Trim() }
 
 // withoutUnderscore returns the name of an additional field as its sender named it, unless
 // another field has that name.

@@ -14,19 +14,20 @@ var (
 )
 
 // translate returns a record as text; see protocoltest.System.TextOf.
-func translate(t testing.TB, text string) (string, Translated, error) {
+func translate(t testing.TB, text string) (string, error) {
 	s := new(protocoltest.System).Start(t, "gelf")
 	packets := s.Receiver.NewPackets(t.Context(), nil)
-	translated, err := new(Translator).Translate([]byte(text), sender, arrival)
+	translator := new(translator)
+	nano, err := translator.read([]byte(text))
+	if err == nil {
+		packets.Begin(&translator.message, nano, arrival)
+		err = packets.Group(translator.fill(sender)).Add(&translator.message)
+	}
 	if err != nil {
 		packets.Drop()
-		return "", translated, err
+		return "", err
 	}
-	if err := packets.Group(translated.Emitter).Add(translated.Message); err != nil {
-		packets.Drop()
-		return "", translated, err
-	}
-	return s.TextOf(packets), translated, nil
+	return s.TextOf(packets), nil
 }
 
 func TestTranslate(t *testing.T) {
@@ -39,7 +40,7 @@ func TestTranslate(t *testing.T) {
 		`{"host":5,"short_message":7,"level":{}}`:                                                                     `5: 1700000000000 INFO 7 i {body_key=short_message host=5(i) input=gelf level={}(j) time_unix_nano=0}`,
 		`{"host":"","_hostname":"n","_sourcetype":"t","_source":"u","short_message":""}`:                              `t/n: 1700000000000 INFO (empty) {body_empty=true body_key=short_message host= hostname=n input=gelf source=u sourcetype=t time_unix_nano=0}`,
 	} {
-		if got, _, err := translate(t, text); got != want {
+		if got, err := translate(t, text); got != want {
 			t.Errorf("%s\n got %s %v\nwant %s", text, got, err, want)
 		}
 	}
@@ -47,19 +48,18 @@ func TestTranslate(t *testing.T) {
 
 func TestRefused(t *testing.T) {
 	for _, text := range []string{``, `[]`, `"m"`, `{"short_message":"m"`, `{"short_message":"m"}{}`, "\x00", `{}x`} {
-		if got, _, err := translate(t, text); err == nil {
+		if got, err := translate(t, text); err == nil {
 			t.Errorf("%q is %s", text, got)
 		}
 	}
 }
 
 func TestClock(t *testing.T) {
-	for text, want := range map[string][2]bool{
-		`{"timestamp":1699999999}`: {true, false}, `{"timestamp":1600000000}`: {true, true}, `{}`: {false, false},
+	for text, want := range map[string]int64{
+		`{"timestamp":1699999999}`: 1699999999e9, `{"timestamp":"2001-01-01"}`: 978307200e9, `{"timestamp":"soon"}`: 0, `{}`: 0,
 	} {
-		_, translated, err := translate(t, text)
-		if got := [2]bool{translated.Timed, translated.Skewed}; got != want || err != nil {
-			t.Errorf("%s: %v, %v", text, got, err)
+		if nano, err := new(translator).read([]byte(text)); nano != want || err != nil {
+			t.Errorf("%s: %d, %v", text, nano, err)
 		}
 	}
 }
@@ -67,7 +67,7 @@ func TestClock(t *testing.T) {
 func FuzzTranslate(f *testing.F) {
 	f.Add([]byte(`{"version":"1.1","host":"h","short_message":"m","timestamp":1.5,"level":3,"_a":{"b":[]}}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		got, _, err := translate(t, string(text))
+		got, err := translate(t, string(text))
 		if valid := protocoltest.IsObject(text); valid != (err == nil) {
 			t.Fatalf("%q is %s: %v", text, got, err)
 		}

@@ -20,6 +20,8 @@ const (
 	maxFrame = 2 << 20 // bytes of a record on a connection
 	// frameTimeout bounds the arrival of a record that has begun.
 	frameTimeout = 30 * time.Second
+	// maxKeptPayloads bounds the payloads for which a connection keeps memory.
+	maxKeptPayloads = 2048
 	// frameDelay is how long records of a connection wait for others, to share a packet.
 	frameDelay = 50 * time.Millisecond
 )
@@ -43,16 +45,13 @@ func (s *Sockets) HandleConnection(ctx context.Context, c stream.Conn) {
 	if _, fault := client.Sender(); fault != nil {
 		return
 	}
-	peer, _ := netip.ParseAddrPort(c.RemoteAddr().String())
-	one := &connection{client: client, peer: unmapped(peer), batch: batch{receiver: s.receiver}}
+	one := &connection{client: client, peer: c.Peer(), batch: batch{receiver: s.receiver}}
 	config := framed.Config{MaxFrame: maxFrame, Timeout: frameTimeout, Delay: frameDelay}
 	err := framed.Read(ctx, c.Conn, config, s.receiver, one)
 	if fault := framed.Refusal(err); fault != nil {
 		s.receiver.LogClosed(c.RemoteAddr(), s.receiver.Refuse(*fault))
 	}
 }
-
-func unmapped(peer netip.AddrPort) netip.Addr { return peer.Addr().Unmap().WithZone("") }
 
 // connection is a framed.Consumer.
 type connection struct {
@@ -84,6 +83,9 @@ func (c *connection) Consume(ctx context.Context, data []byte, ended bool) (used
 		return used, fault
 	}
 	c.persist(ctx, from, used)
+	if cap(c.payloads) > maxKeptPayloads {
+		c.payloads = nil
+	}
 	return used, nil
 }
 
@@ -99,11 +101,11 @@ func (s *Sockets) HandleDatagrams(ctx context.Context, datagrams []datagram.Data
 		if bytes.HasPrefix(payload, []byte(chunkMagic)) {
 			payload = s.chunks.add(d.From, payload, now)
 		}
-		b.add(payload, unmapped(d.From))
+		b.add(payload, d.From.Addr().Unmap().WithZone(""))
 		size += len(payload)
 	}
 	s.countLost()
-	b.persist(ctx, receiver.Sender{Client: unmapped(datagrams[0].From)}, size)
+	b.persist(ctx, receiver.Sender{}, size) // a batch has many senders
 }
 
 // DropChunks drops and counts the records of which chunks are missing.
@@ -129,8 +131,7 @@ type payload struct {
 type batch struct {
 	receiver   *receiver.Receiver
 	payloads   []payload
-	translator Translator
-	rejected   map[problem.Code]int // records of the current attempt
+	translator translator
 }
 
 // add adds a payload, unless it is empty.
@@ -143,31 +144,16 @@ func (b *batch) add(content []byte, peer netip.Addr) {
 // persist has the records accepted, and counts those that are not. Size is that of all payloads
 // in bytes.
 func (b *batch) persist(ctx context.Context, from receiver.Sender, size int) {
-	accepted, fault := b.receiver.PersistParts(ctx, len(b.payloads), func(ctx context.Context, first, end int) *problem.Problem {
-		return b.part(ctx, from, b.payloads[first:end], size*(end-first)/len(b.payloads))
+	b.receiver.PersistParts(ctx, from, receiver.Records{
+		Count: len(b.payloads), Bytes: size,
+		Translate: func(packets *record.Packets, first, end int) error {
+			return b.translate(packets, from, b.payloads[first:end])
+		},
 	})
-	b.translator.Trim()
-	if fault != nil {
-		b.receiver.Reject(fault.Code, len(b.payloads)-accepted)
-	}
-}
-
-// part is a receiver.Part.
-func (b *batch) part(ctx context.Context, from receiver.Sender, payloads []payload, size int) *problem.Problem {
-	fault := b.receiver.Persist(ctx, from, size, func(packets *record.Packets) (id receiver.ID, err error) {
-		return b.receiver.SequenceID(), b.translate(packets, from, payloads)
-	})
-	if fault != nil && fault.Code != problem.AckTimeout { // then they are accepted
-		return fault
-	}
-	for code, records := range b.rejected {
-		b.receiver.Reject(code, records)
-	}
-	return nil
+	b.translator.trim()
 }
 
 func (b *batch) translate(packets *record.Packets, from receiver.Sender, payloads []payload) error {
-	b.rejected = nil
 	arrival := time.Now()
 	for _, p := range payloads {
 		if err := b.one(packets, from, p, arrival); err != nil {
@@ -186,36 +172,29 @@ func (b *batch) one(packets *record.Packets, from receiver.Sender, p payload, ar
 		case fault != nil && fault.Code == problem.Overloaded:
 			return fault
 		case fault != nil:
-			b.reject(fault.Code)
+			packets.Reject(fault.Code, 1)
 			return nil
 		}
 		defer b.receiver.Release(decoded)
 		content = decoded.Body
 	}
-	translated, err := b.translator.Translate(content, p.peer, arrival)
+	t := &b.translator
+	nano, err := t.read(content)
 	if err != nil {
-		b.reject(problem.Malformed)
+		packets.Reject(problem.Malformed, 1)
 		return nil
 	}
-	if from.Principal != nil && !from.Principal.AllowsEmitter(translated.Emitter) {
-		b.reject(problem.EmitterNotAllowed)
+	packets.Begin(&t.message, nano, arrival)
+	emitter := t.fill(p.peer)
+	if from.Principal != nil && !from.Principal.AllowsEmitter(emitter) {
+		packets.Reject(problem.EmitterNotAllowed, 1)
 		return nil
 	}
-	if err = packets.Group(translated.Emitter).Add(translated.Message); errors.Is(err, record.ErrTooLarge) {
-		b.reject(problem.TooLarge)
+	if err = packets.Group(emitter).Add(&t.message); errors.Is(err, record.ErrTooLarge) {
+		packets.Reject(problem.TooLarge, 1)
 		return nil
-	}
-	if translated.Skewed {
-		b.receiver.CountSkewed(1)
 	}
 	return err
-}
-
-func (b *batch) reject(code problem.Code) {
-	if b.rejected == nil {
-		b.rejected = make(map[problem.Code]int)
-	}
-	b.rejected[code]++
 }
 
 // codingOf returns how a payload is compressed, or "".

@@ -254,3 +254,16 @@ func TestClosedConnectionsAreLoggedOnce(t *testing.T) {
 		return NewSockets(r).HandleConnection
 	}, bytes.Repeat([]byte("x"), 2*maxFrame))
 }
+
+// A connection keeps little memory, whatever it has sent.
+func TestKeptMemory(t *testing.T) {
+	f := (&protocoltest.System{Journal: protocoltest.Journal{Discard: true}}).Start(t, "gelf")
+	c := &connection{client: f.Receiver.Client(protocoltest.Client, credential.OfCertificate(nil)), peer: protocoltest.Client, batch: batch{receiver: f.Receiver}}
+	data := bytes.Repeat([]byte("1\x00"), 100_000)
+	if used, err := c.Consume(t.Context(), data, false); used != len(data) || err != nil {
+		t.Fatal(used, err)
+	}
+	if cap(c.payloads) > maxKeptPayloads {
+		t.Errorf("%d payloads", cap(c.payloads))
+	}
+}

@@ -158,9 +158,7 @@ func isSplunkLogging(head *http1.Head) bool {
 func refuse(to *http1.Response, why *problem.Problem, authorized bool) {
 	status, code, text := receiver.StatusOf(why), codeInvalidData, "Invalid data format: "+why.Detail
 	switch {
-	case status == http.StatusTooManyRequests:
-		code, text = codeBusy, "Server is busy: "+why.Detail
-	case status == http.StatusServiceUnavailable:
+	case status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable:
 		code, text = codeBusy, "Server is busy: "+why.Detail
 	case status == http.StatusUnauthorized && !authorized:
 		code, text = codeNoToken, "Token is required"

@@ -187,13 +187,7 @@ func (t *translator) add() error {
 	if len(t.emitter) == 0 {
 		t.emitter = append(t.emitter, t.text(fieldSource)...)
 	}
-	host := t.text(fieldHost)
-	switch {
-	case len(t.emitter) == 0:
-		t.emitter = record.AppendEmitter(t.emitter, nil, host, t.request.Client)
-	case len(host) > 0:
-		t.emitter = append(append(t.emitter, '/'), host...)
-	}
+	t.emitter = record.AppendInstance(t.emitter, t.text(fieldHost), t.request.Client)
 	return t.request.Add(t.request.Packets.Group(t.emitter), &t.message)
 }
 

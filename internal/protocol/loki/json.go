@@ -68,9 +68,11 @@ func (t *translator) streamJSON(stream []byte) error {
 			t.addLabelJSON(name, value)
 		}
 	}
-	t.endLabels()
 	if values == nil {
 		return nil
+	}
+	if err := t.endLabels(); err != nil {
+		return t.request.Reject(countElements(values), err)
 	}
 	for value := range jsontext.Elements(values) {
 		if err := t.request.Reject(1, t.valueJSON(value)); err != nil {

@@ -1,6 +1,7 @@
 package loki
 
 import (
+	"bytes"
 	"net/http"
 	"strings"
 	"testing"
@@ -290,6 +291,22 @@ func TestMalformedRecord(t *testing.T) {
 				Reason: problem.Malformed, Alone: c.alone, Among: c.among, Others: others,
 			}.Check(t)
 		})
+	}
+}
+
+// Labels that take more than half of a packet are not copied for each of a million entries.
+func TestLargeLabels(t *testing.T) {
+	const entries = 1_000_000
+	value := strings.Repeat("x", protocoltest.MaxPacketBytes)
+	for fields, body := range map[string]string{
+		jsonType:     `{"streams":[{"stream":{"a":"` + value + `"},"values":[["1",""]` + strings.Repeat(`,["1",""]`, entries-1) + `]}]}`,
+		protobufType: string(encode(field(1, append(field(1, []byte(`{a="`+value+`"}`)), bytes.Repeat(field(2, nil), entries)...)))),
+	} {
+		s := new(protocoltest.System).Start(t, "loki")
+		s.Do(New(s.Receiver), push, `{"streams":[{"stream":{},"values":[["1","m"]]}]}`, jsonType)
+		if response, _ := s.Do(New(s.Receiver), push, body, fields); response.Status != http.StatusRequestEntityTooLarge {
+			t.Errorf("%s: %d %s", fields, response.Status, response.Body)
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package loki
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"time"
 
@@ -105,10 +106,15 @@ func (t *translator) offerLabel(name, value []byte) {
 	}
 }
 
-// endLabels sets the group of the stream's records, once all labels are added.
-func (t *translator) endLabels() {
-	t.emitter = record.AppendEmitter(t.emitter[:0], t.service.value, t.instance.value, t.request.Client)
+// endLabels sets the group of the stream's records, once all labels are added. The error means that
+// there are too many for any record.
+func (t *translator) endLabels() error {
+	if !t.request.Packets.CanRepeat(&t.labels) {
+		return errManyLabels
+	}
+	t.emitter = record.AppendInstance(append(t.emitter[:0], t.service.value...), t.instance.value, t.request.Client)
 	t.group = t.request.Packets.Group(t.emitter)
+	return nil
 }
 
 // beginRecord starts a record with its time in nanoseconds since 1970, or 0.
@@ -164,6 +170,8 @@ func (t *translator) setLevel(line []byte) {
 var (
 	errPush     = errors.New("the body is no protobuf message logproto.PushRequest")
 	errNegative = errors.New("a timestamp is before 1970 or too far in the future")
+	// errManyLabels is the reason for which the records of a stream are rejected.
+	errManyLabels = fmt.Errorf("the labels of a stream are larger than half a packet: %w", record.ErrTooLarge)
 )
 
 // push translates a protobuf message.
@@ -196,10 +204,13 @@ func (t *translator) stream(message []byte) error {
 		return errPush
 	}
 	t.beginStream()
-	if err := parseLabels(string(labels), t.addLabel); err != nil {
+	err := parseLabels(string(labels), t.addLabel)
+	if err == nil {
+		err = t.endLabels()
+	}
+	if err != nil {
 		return t.request.Reject(countEntries(message), err)
 	}
-	t.endLabels()
 	t.request.Packets.Expect(len(message) * 5 / 2)
 	f = protobuf.Fields{Rest: message}
 	for f.Next() {

@@ -2,8 +2,10 @@ package otlp
 
 import (
 	"bytes"
+	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/logstreamer/logstreamer/internal/otlp"
 	"github.com/logstreamer/logstreamer/internal/packet"
@@ -120,4 +122,23 @@ func TestPacketsThatAreNotDeferred(t *testing.T) {
 	if held := f.in.Memory().Held(); held != 0 {
 		t.Errorf("%d bytes are held in the end", held)
 	}
+}
+
+// The packets of a resource with more scopes than one of them has are not measured to the end: each
+// would have a head of up to 256 KiB, in memory that nothing counts.
+func TestManyScopesAreNotMeasured(t *testing.T) {
+	f := newFixture(t, false)
+	var scopes []byte
+	for n := range 10 * maxScopes {
+		scopes = append(scopes, nest(otlp.ResourceLogsScopeLogs,
+			nest(otlp.ScopeLogsScope, textField(otlp.ScopeName, fmt.Sprint(n))),
+			nest(otlp.ScopeLogsLogRecords, protobuf.AppendFixed64(nil, otlp.RecordTime, 1e18)))...)
+	}
+	packets := f.receiver.NewPackets(t.Context(), nil)
+	packets.Measure()
+	_, err := newTranslator().translate(nest(otlp.RequestResourceLogs, scopes), packets, []byte("e"), time.Now())
+	if err != errWhole || packets.Len() != 1 {
+		t.Errorf("%v after %d packets", err, packets.Len())
+	}
+	packets.Drop()
 }

@@ -180,9 +180,8 @@ func (l *logs) untranslated(packets *record.Packets, err error) *problem.Problem
 	return l.receiver.Refuse(problem.Problem{Code: problem.Malformed, Detail: err.Error()})
 }
 
-// counted counts the skewed and rejected records of an accepted request.
+// counted counts the rejected records of an accepted request.
 func (l *logs) counted(sum summary) summary {
-	l.receiver.CountSkewed(sum.skewed)
 	if sum.rejected > 0 {
 		code := problem.TooLarge
 		if errors.Is(sum.why, otlp.ErrTooDeep) {

@@ -80,21 +80,21 @@ func (j *Journal) notify() {
 	j.changed = make(chan struct{})
 }
 
-// AwaitRefused waits until the journal has refused packets since it became full.
-func (j *Journal) AwaitRefused() {
+// AwaitRefused waits until the journal has refused that many calls since it became full.
+func (j *Journal) AwaitRefused(calls int) {
 	j.t.Helper()
 	timeout := time.After(time.Minute)
 	for {
 		j.mu.Lock()
 		refused, changed := j.refused, j.changed
 		j.mu.Unlock()
-		if refused > 0 {
+		if refused >= calls {
 			return
 		}
 		select {
 		case <-changed:
 		case <-timeout:
-			j.t.Fatal("the journal has refused nothing")
+			j.t.Fatalf("the journal has refused %d calls, want %d", refused, calls)
 		}
 	}
 }

@@ -189,7 +189,7 @@ func (s *System) Await(messages int) []Message {
 }
 
 // Count returns the sum of the series of a counter, such as
-// distributor_input_rejected_records_total, with a reason.
+// distributor_input_rejected_records_total, with a reason, or of all of them if it is empty.
 func (s *System) Count(name, reason string) (sum float64) {
 	s.t.Helper()
 	families, err := s.registry.Gather()
@@ -201,10 +201,12 @@ func (s *System) Count(name, reason string) (sum float64) {
 			continue
 		}
 		for _, m := range family.GetMetric() {
+			counts := reason == ""
 			for _, label := range m.GetLabel() {
-				if label.GetName() == "reason" && label.GetValue() == reason {
-					sum += m.GetCounter().GetValue()
-				}
+				counts = counts || label.GetName() == "reason" && label.GetValue() == reason
+			}
+			if counts {
+				sum += m.GetCounter().GetValue()
 			}
 		}
 	}

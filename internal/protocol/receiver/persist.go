@@ -24,24 +24,34 @@ const (
 type Translation func(packets *record.Packets) (id ID, err error)
 
 // Persist submits the packets of a translation until they are accepted, are refused for good, or
-// ctx ends, and then returns why they are not accepted. There is at least one attempt. Persist is
-// for protocols that stop a sender by not reading: the waiting data is the encoded records, of that
-// many bytes, in the connection's buffer, and takes no capacity of the intake. Packets that the
-// journal cannot accept together are accepted in parts, as capacity returns, if their ID is
-// Repeatable; these packets wait for up to intake.CapacityTimeout in each attempt.
+// ctx ends, and then returns why they are not accepted, which counts as one refusal. There is at least
+// one attempt. Persist is for protocols that stop a sender by not reading: the waiting data is the
+// encoded records, of that many bytes, in the connection's buffer, and takes no capacity of the intake.
+// Packets that the journal cannot accept together are accepted in parts, as capacity returns, if their
+// ID is Repeatable; these packets wait for up to intake.CapacityTimeout in each attempt.
 func (r *Receiver) Persist(ctx context.Context, from Sender, bytes int, translate Translation) *problem.Problem {
-	interval := minAttemptInterval
-	for {
-		fault, counted := r.attempt(ctx, from, bytes, translate)
-		switch {
-		case fault == nil:
-			return nil
-		case isTemporary(fault.Code) && worker.Sleep(ctx, max(interval, time.Duration(fault.RetryAfter)*time.Second)):
-			interval = min(2*interval, maxAttemptInterval)
-		case counted:
-			return fault
-		default:
-			return r.Refuse(*fault)
+	why, counted := r.persist(ctx, from, bytes, translate)
+	return r.finally(why, counted)
+}
+
+// finally counts a refusal, which the intake may have counted, or returns nil for none.
+func (r *Receiver) finally(why *problem.Problem, counted bool) *problem.Problem {
+	switch {
+	case why == nil:
+		return nil
+	case counted:
+		return r.counted(*why)
+	default:
+		return r.Refuse(*why)
+	}
+}
+
+// persist is Persist without the count, and reports whether the intake has counted the refusal.
+func (r *Receiver) persist(ctx context.Context, from Sender, bytes int, translate Translation) (why *problem.Problem, counted bool) {
+	for interval := minAttemptInterval; ; interval = min(2*interval, maxAttemptInterval) {
+		why, counted = r.attempt(ctx, from, bytes, translate)
+		if why == nil || !isTemporary(why.Code) || !worker.Sleep(ctx, max(interval, time.Duration(why.RetryAfter)*time.Second)) {
+			return why, counted
 		}
 	}
 }
@@ -49,63 +59,123 @@ func (r *Receiver) Persist(ctx context.Context, from Sender, bytes int, translat
 // partsAfter is the time in which PersistParts submits all records together.
 const partsAfter = time.Second
 
-// Part submits the records from first up to end, as Persist does until ctx ends, and returns nil if
-// they are accepted.
-type Part func(ctx context.Context, first, end int) *problem.Problem
-
-// PersistParts submits records that need not be accepted together. If they are refused for longer
-// than a second, it submits parts: twice as many records after each success, and half as many after
-// each refusal, down to single records, each of which waits until ctx ends. So the records at the
-// front are accepted even if all records together need more than the total capacity, or if the
-// emitter of a later one is refused. A single record that is too large is rejected, and the next
-// ones are accepted. PersistParts returns the number of records at the front that are accepted or
-// rejected, and why the others are not.
-func (r *Receiver) PersistParts(ctx context.Context, records int, accept Part) (accepted int, why *problem.Problem) {
-	if records > 1 {
-		if why = accept(r.service.noWait, 0, records); why == nil {
-			return records, nil
-		}
-		if !mayFitInParts(why.Code) || ctx.Err() != nil {
-			return 0, why
-		}
-	}
-	return r.persistParts(ctx, records, accept)
+// Records are records that need not be accepted together, and that their sender does not send again.
+type Records struct {
+	Count, Bytes int
+	// Events, unless nil, returns for how many records one counts when it is rejected.
+	Events func(n int) int
+	// Timeout, unless 0, bounds the time for which a single record waits.
+	Timeout time.Duration
+	// Translate makes packets of the records from first up to end. Its error is that of a Translation.
+	// It is called for each attempt.
+	Translate func(packets *record.Packets, first, end int) error
 }
 
-// mayFitInParts reports whether a part of the refused records may be accepted.
-func mayFitInParts(code problem.Code) bool { return isTemporary(code) || code == problem.TooLarge }
+// events returns for how many records those from first up to end count.
+func (s *Records) events(first, end int) (events int) {
+	if s.Events == nil {
+		return end - first
+	}
+	for n := first; n < end; n++ {
+		events += s.Events(n)
+	}
+	return events
+}
 
-// persistParts implements PersistParts for a single record, or after a refusal.
-func (r *Receiver) persistParts(ctx context.Context, records int, accept Part) (accepted int, why *problem.Problem) {
+// PersistParts submits records as Persist does. If they are refused for longer than a second, it
+// submits parts: twice as many records after each success, and half as many after each refusal, down to
+// single records, each of which waits until ctx ends. So the records at the front are accepted even if
+// all records together need more than the total capacity, or if the emitter of a later one is refused.
+// A single record that is too large is rejected, and the next ones are accepted. PersistParts rejects
+// the records behind the accepted ones, and returns why, or nil.
+func (r *Receiver) PersistParts(ctx context.Context, from Sender, records Records) *problem.Problem {
+	p := parts{receiver: r, from: from, records: records}
+	if records.Count == 0 {
+		return nil
+	}
+	p.submit(ctx)
+	if p.accepted == records.Count {
+		return nil
+	}
+	r.Reject(p.why.Code, records.events(p.accepted, records.Count))
+	return r.finally(p.why, p.counted)
+}
+
+// parts is the state of PersistParts.
+type parts struct {
+	receiver *Receiver
+	from     Sender
+	records  Records
+	accepted int // or rejected
+	// why is the refusal of the latest part, nil if it was accepted, and counted whether the intake has
+	// counted it.
+	why     *problem.Problem
+	counted bool
+}
+
+// submit submits all records, and then parts of them until all are accepted or no part may be.
+func (p *parts) submit(ctx context.Context) {
+	count, noWait := p.records.Count, p.receiver.service.noWait
+	if count > 1 && (p.accept(noWait, count) || !p.mayFitInParts(ctx)) {
+		return
+	}
 	together, cancel := context.WithTimeout(ctx, partsAfter)
 	defer cancel()
-	for size := records; accepted < records; {
-		within := r.service.noWait
+	for size := count; p.accepted < count; {
+		within := noWait
 		switch size {
 		case 1:
 			within = ctx
-		case records:
+		case count:
 			within = together
 		}
-		why = accept(within, accepted, accepted+size)
-		if why != nil && why.Code == problem.TooLarge && size == 1 {
-			r.Reject(why.Code, 1)
-			why = nil
-		}
 		switch {
-		case why == nil:
-			accepted += size
-			size = min(2*size, records-accepted)
-		case size > 1 && mayFitInParts(why.Code) && ctx.Err() == nil:
+		case p.accept(within, size) || size == 1 && p.rejectTooLarge():
+			size = min(2*size, count-p.accepted)
+		case size > 1 && p.mayFitInParts(ctx):
 			size /= 2
 		default:
-			return accepted, why
+			return
 		}
 	}
-	return accepted, nil
 }
 
-// attempt reports whether a refusal is counted.
+// accept submits the next records, and reports whether they are accepted. Their id is that of all
+// attempts, so that one which was accepted is recognised.
+func (p *parts) accept(ctx context.Context, size int) bool {
+	if size == 1 && p.records.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, p.records.Timeout)
+		defer cancel()
+	}
+	id := ID{Text: p.receiver.SequenceID().Text, Repeatable: size == 1}
+	first, end := p.accepted, p.accepted+size
+	p.why, p.counted = p.receiver.persist(ctx, p.from, p.records.Bytes*size/p.records.Count, func(packets *record.Packets) (ID, error) {
+		return id, p.records.Translate(packets, first, end)
+	})
+	if p.why != nil && p.why.Code != problem.AckTimeout { // then they are accepted
+		return false
+	}
+	p.accepted = end
+	return true
+}
+
+// rejectTooLarge rejects the next record if it is too large.
+func (p *parts) rejectTooLarge() bool {
+	if p.why.Code != problem.TooLarge {
+		return false
+	}
+	p.receiver.Reject(p.why.Code, p.records.events(p.accepted, p.accepted+1))
+	p.accepted++
+	return true
+}
+
+// mayFitInParts reports whether a part of the refused records may be accepted.
+func (p *parts) mayFitInParts(ctx context.Context) bool {
+	return ctx.Err() == nil && (isTemporary(p.why.Code) || p.why.Code == problem.TooLarge)
+}
+
+// attempt reports whether the intake has counted a refusal.
 func (r *Receiver) attempt(ctx context.Context, from Sender, bytes int, translate Translation) (fault *problem.Problem, counted bool) {
 	if reason := r.service.deps.Intake.Admit(bytes); reason != "" {
 		return body.Unavailable(reason), false
@@ -117,6 +187,7 @@ func (r *Receiver) attempt(ctx context.Context, from Sender, bytes int, translat
 		packets.Drop()
 		return untranslated(err), false
 	case packets.Len() == 0:
+		r.countRecords(packets, 0)
 		return nil, false
 	}
 	parts, cancel := context.WithTimeout(ctx, intake.CapacityTimeout)

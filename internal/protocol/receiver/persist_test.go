@@ -55,27 +55,26 @@ func TestPersist(t *testing.T) {
 }
 
 // Records that need more packets than the total capacity are accepted in parts, in order and each
-// once; if the first record waits until ctx ends, the records behind it are refused, too.
+// once; if the first record waits until ctx ends, the records behind it are rejected, too. Only the
+// latter counts as a refusal, once.
 func TestPersistParts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		const count = 20
 		f := newFixture(t, false) // with capacity for three packets
-		var got []int
-		part := func(ctx context.Context, first, end int) *problem.Problem {
-			why := f.Persist(ctx, Sender{}, 10, func(packets *record.Packets) (ID, error) {
-				for n := first; n < end; n++ {
-					if _, err := f.add(fmt.Sprint("e", n), "text")(packets); err != nil {
-						return ID{}, err
-					}
+		records := Records{Count: count, Bytes: 10, Translate: func(packets *record.Packets, first, end int) error {
+			for n := first; n < end; n++ {
+				if _, err := f.add(fmt.Sprint("e", n), "text")(packets); err != nil {
+					return err
 				}
-				return f.SequenceID(), nil
-			})
-			for n := first; n < end && why == nil; n++ {
-				got = append(got, n)
 			}
-			return why
-		}
+			return nil
+		}}
+		var got []string
 		fetch := func() {
 			taken, _ := f.journal.Fetch(t.Context(), nil, 100)
+			for _, p := range taken {
+				got = append(got, string(p.EmitterID.Raw(p.Body)))
+			}
 			f.journal.Ack(taken)
 		}
 		for second := range 20 {
@@ -84,20 +83,29 @@ func TestPersistParts(t *testing.T) {
 		start := time.Now()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		if accepted, why := f.PersistParts(ctx, 20, part); accepted != 20 || why != nil || time.Since(start) > 20*time.Second {
-			t.Errorf("%d accepted after %v, %+v", accepted, time.Since(start), why)
+		if why := f.PersistParts(ctx, Sender{}, records); why != nil || time.Since(start) > 20*time.Second {
+			t.Errorf("%+v after %v", why, time.Since(start))
 		}
+		fetch()
 		for n := range got {
-			if got[n] != n || len(got) != 20 {
+			if got[n] != fmt.Sprint("e", n) || len(got) != count {
 				t.Fatalf("%v", got)
 			}
 		}
+		refused := f.counters.refused[problem.Overloaded]
+		if n := testutil.ToFloat64(refused); n != 0 {
+			t.Errorf("%v refusals are counted for accepted records", n)
+		}
 		time.Sleep(time.Minute)
-		fetch()
 		ctx, cancel = context.WithTimeout(t.Context(), 30*time.Second)
 		defer cancel()
-		if accepted, why := f.PersistParts(ctx, 20, part); accepted < 1 || accepted > 3 || codeOf(why) != problem.Overloaded {
-			t.Errorf("%d accepted, %+v", accepted, why)
+		why := f.PersistParts(ctx, Sender{}, records)
+		accepted, rejected := testutil.ToFloat64(f.counters.records)-count, testutil.ToFloat64(f.counters.rejected[problem.Overloaded].records)
+		if codeOf(why) != problem.Overloaded || accepted < 1 || accepted > 3 || accepted+rejected != count {
+			t.Errorf("%v accepted, %v rejected, %+v", accepted, rejected, why)
+		}
+		if n := testutil.ToFloat64(refused); n != 1 {
+			t.Errorf("%v refusals are counted", n)
 		}
 		_ = f.journal.Close()
 	})

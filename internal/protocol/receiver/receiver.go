@@ -229,14 +229,16 @@ func (r *Receiver) ContentOf(id ID) string {
 
 // AcceptContent is Accept for packets with any id and a content; see packet.Packet.
 func (r *Receiver) AcceptContent(ctx context.Context, from Sender, packets *record.Packets, id ID, content string) *problem.Problem {
-	return r.accept(ctx, ctx, from, packets, id, content)
+	return r.finally(r.accept(ctx, ctx, from, packets, id, content), true)
 }
 
-// accept is AcceptContent that waits until parts ends for packets that are accepted in parts.
+// accept is AcceptContent that waits until parts ends for packets that are accepted in parts. The
+// intake has counted the refusal.
 func (r *Receiver) accept(ctx, parts context.Context, from Sender, packets *record.Packets, id ID, content string) *problem.Problem {
 	if why := r.notAllowed(from, packets); why != nil {
 		packets.Drop()
-		return r.Refuse(*why)
+		r.service.deps.Intake.CountRefusal(string(why.Code))
+		return why
 	}
 	records := packets.Messages()
 	in := r.service.deps.Intake
@@ -250,15 +252,24 @@ func (r *Receiver) accept(ctx, parts context.Context, from Sender, packets *reco
 	r.counters.packets.Add(float64(receipt.Accepted))
 	r.counters.duplicates.Add(float64(receipt.Duplicates))
 	if receipt.Accepted > 0 {
-		r.counters.records.Add(float64(records))
+		r.countRecords(packets, records)
 	}
 	if receipt.Undelivered > 0 {
-		return r.counted(problem.Problem{
+		return &problem.Problem{
 			Code: problem.AckTimeout, RetryAfter: 1,
 			Detail: "the packets are accepted but not known to be delivered in time (ACK_TIMEOUT_MS); if they come again they are recognised",
-		})
+		}
 	}
 	return nil
+}
+
+// countRecords counts the records of packets that are accepted, and those that were rejected.
+func (r *Receiver) countRecords(packets *record.Packets, records int) {
+	r.counters.records.Add(float64(records))
+	r.counters.skewed.Add(float64(packets.Skewed))
+	for code, rejected := range packets.Rejected {
+		r.Reject(code, rejected)
+	}
 }
 
 func (r *Receiver) candidates(from Sender, packets []*packet.Packet, content string) []intake.Candidate {

@@ -27,6 +27,10 @@ func (r *Receiver) Refuse(why problem.Problem) *problem.Problem {
 // counted is Refuse for problems that the intake has counted.
 func (r *Receiver) counted(why problem.Problem) *problem.Problem {
 	r.counters.refuse(why.Code)
+	return r.withRetryAfter(why)
+}
+
+func (r *Receiver) withRetryAfter(why problem.Problem) *problem.Problem {
 	if why.RetryAfter == 0 && why.Code.Status() == http.StatusServiceUnavailable {
 		why.RetryAfter = r.service.deps.Intake.RetryAfter(intake.Reason(why.Code))
 	}
@@ -35,7 +39,7 @@ func (r *Receiver) counted(why problem.Problem) *problem.Problem {
 
 // refusedBy translates a refusal of the intake.
 func (r *Receiver) refusedBy(why *intake.Refusal) *problem.Problem {
-	return r.counted(problem.Problem{Code: problem.Code(why.Reason), Detail: why.Detail, PacketID: why.PacketID, RetryAfter: why.RetryAfter})
+	return r.withRetryAfter(problem.Problem{Code: problem.Code(why.Reason), Detail: why.Detail, PacketID: why.PacketID, RetryAfter: why.RetryAfter})
 }
 
 // RefuseUntranslated drops the packets of a request with a record that cannot be translated, and
@@ -80,10 +84,6 @@ func (r *Receiver) LogClosed(client net.Addr, why *problem.Problem) {
 			"client", client.String(), "reason", string(why.Code), "detail", why.Detail)
 	}
 }
-
-// CountSkewed counts records whose timestamp is far in the future or in the past: see
-// record.IsSkewed.
-func (r *Receiver) CountSkewed(records int) { r.counters.skewed.Add(float64(records)) }
 
 // CountKernelDrops counts datagrams that the kernel has dropped.
 func (r *Receiver) CountKernelDrops(datagrams int) { r.counters.kernelDrops.Add(float64(datagrams)) }

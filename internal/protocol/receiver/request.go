@@ -22,8 +22,6 @@ type Request struct {
 	// Untimed is set if a record has no timestamp, so that a repetition of the request is not
 	// recognised.
 	Untimed bool
-	// Skewed is the number of records with a timestamp far in the future or in the past.
-	Skewed int
 
 	// rejected are the rejected records by the reason, and firstRejected is the error of the first.
 	rejected      map[problem.Code]*rejection
@@ -43,12 +41,10 @@ func (r *Receiver) NewRequest(ctx context.Context, from Sender, body *packet.Pac
 	}
 }
 
-// Begin starts the message of a record; see record.Message.BeginAt.
+// Begin starts the message of a record; see record.Packets.Begin.
 func (q *Request) Begin(m *record.Message, nano int64) {
 	q.Untimed = q.Untimed || record.IsUntimed(nano)
-	if m.BeginAt(nano, q.Arrival) {
-		q.Skewed++
-	}
+	q.Packets.Begin(m, nano, q.Arrival)
 }
 
 // Add adds the message of a record to the packets of an emitter, or rejects the record if it is
@@ -143,7 +139,6 @@ func (q *Request) refusal(err error) (*UnreadError, error) {
 // it does both. It returns why the packets, or the rest of the request, are not accepted, or nil.
 // The target is the one for ContentID.
 func (r *Receiver) AcceptRequest(q *Request, target string, err error) *problem.Problem {
-	r.CountSkewed(q.Skewed)
 	unread, err := q.refusal(err)
 	if err != nil {
 		r.Release(q.received)

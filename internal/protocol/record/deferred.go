@@ -13,15 +13,6 @@ func (p *Packets) Measure() { p.measures = true }
 // Measures reports whether packets are only measured.
 func (p *Packets) Measures() bool { return p.measures }
 
-// IsOnePacket reports whether that many messages of at least that many bytes may be all of the
-// group, as one packet.
-func (g *Group) IsOnePacket(messages, bytes int) bool {
-	return g.open == nil && messages <= g.packets.limits.Messages && len(g.head)+bytes+tailBytes <= g.packets.cut
-}
-
-// IsCut reports whether the group has more than one packet.
-func (g *Group) IsCut() bool { return g.complete > 0 }
-
 // Defer makes deferred packets of packets that were measured, with the id for Seal; see
 // packet.Packet. It reports false if a packet has no Origin or there is no memory; then only Drop
 // may be called.

@@ -38,7 +38,7 @@ func TestMeasure(t *testing.T) {
 				func(m *Message) { m.SetHex("hex", []byte(value)) },
 				func(m *Message) { m.SetMembers([]byte(`,"a":"b"`)) },
 				func(m *Message) { m.Add([]byte(key), []byte(value)) },
-				func(m *Message) { m.AddTyped([]byte(key), []byte(value), Int) },
+				func(m *Message) { m.AddTyped([]byte(key), []byte(value), packet.TypeInt) },
 				func(m *Message) { m.SetScope(1) },
 			}).Draw(t, "step"))
 		}

@@ -66,6 +66,13 @@ func (d *Document) Parse(text []byte, fields *DocumentFields) (isObject bool, er
 	return true, nil
 }
 
+// Trim releases memory that a large document needed, before the Document is kept for long.
+func (d *Document) Trim() {
+	if len(d.object)+cap(d.scratch)+cap(d.emitter) > KeptBytes {
+		*d = Document{}
+	}
+}
+
 // find finds the fields of the object that the index has read.
 func (d *Document) find(object []byte, fields *DocumentFields) {
 	if cap(d.values) < fields.count {
@@ -129,16 +136,11 @@ func (d *Document) Use(value []byte) {
 
 func (d *Document) isUsed(value []byte) bool { return isOneOf(value, d.used) }
 
-// Emitter returns the emitter_id, until the next call; see AppendEmitter. Services and instances
+// Emitter returns the emitter_id, until the next call; see AppendInstance. Services and instances
 // are indices of names; the first name with a text counts.
 func (d *Document) Emitter(services, instances []int, sender netip.Addr) []byte {
-	service := d.Text(services...)
-	d.emitter = append(d.emitter[:0], service...)
-	if service = d.emitter; len(service) == 0 {
-		d.emitter = AppendEmitter(d.emitter, nil, d.Text(instances...), sender)
-	} else if instance := d.Text(instances...); len(instance) > 0 {
-		d.emitter = append(append(d.emitter, '/'), instance...)
-	}
+	d.emitter = append(d.emitter[:0], d.Text(services...)...)
+	d.emitter = AppendInstance(d.emitter, d.Text(instances...), sender)
 	return d.emitter
 }
 

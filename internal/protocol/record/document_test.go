@@ -149,12 +149,32 @@ func TestBeginAt(t *testing.T) {
 		l := newLender(t, 1<<20)
 		p := NewPackets(t.Context(), l, ample)
 		var m Message
-		skewed := m.BeginAt(nano, arrival)
+		skewed := m.beginAt(nano, arrival)
 		m.SetBody([]byte("m"))
 		add(t, p.Group([]byte("e")), &m)
 		message := seal(t, p, l)[0].Messages[0]
 		if got := fmt.Sprint(message.Timestamp, message.Metadata, skewed); got != want {
 			t.Errorf("%d: %s, want %s", nano, got, want)
 		}
+	}
+}
+
+// A message and a document keep no memory of a large record after Trim.
+func TestTrim(t *testing.T) {
+	large := strings.Repeat(`\\`, KeptBytes)
+	var d Document
+	d.Read([]byte(`{"host":"`+large+`"}`), NewDocumentFields("host"))
+	d.Emitter([]int{0}, nil, netip.Addr{})
+	var m Message
+	m.Begin(1)
+	d.AddTo(&m)
+	m.SetLevelText([]byte(large))
+	d.Trim()
+	m.Trim()
+	if kept := cap(d.object) + cap(d.scratch) + cap(d.emitter); kept > 0 {
+		t.Errorf("the document keeps %d bytes", kept)
+	}
+	if kept := cap(m.metadata) + cap(m.body) + cap(m.levelText); kept > 0 {
+		t.Errorf("the message keeps %d bytes", kept)
 	}
 }

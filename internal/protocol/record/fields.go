@@ -148,16 +148,14 @@ func Text(value, scratch []byte) []byte {
 	}
 }
 
-// AppendEmitter appends the emitter_id of a record: service/instance, or the part that is not
-// empty, or the address of the sender.
-func AppendEmitter(dst, service, instance []byte, sender netip.Addr) []byte {
+// AppendInstance appends to the service of a record what makes it the emitter_id: service/instance, or
+// the part that is not empty, or the address of the sender.
+func AppendInstance(service, instance []byte, sender netip.Addr) []byte {
 	switch {
 	case len(service) == 0 && len(instance) == 0:
-		return sender.AppendTo(dst)
-	case len(service) == 0:
-		return append(dst, instance...)
-	case len(instance) == 0:
-		return append(dst, service...)
+		return sender.AppendTo(service)
+	case len(service) > 0 && len(instance) > 0:
+		service = append(service, '/')
 	}
-	return append(append(append(dst, service...), '/'), instance...)
+	return append(service, instance...)
 }

@@ -16,7 +16,7 @@ func TestIdentity(t *testing.T) {
 		if _, err := d.Parse([]byte(text), fields); err != nil {
 			t.Fatal(err)
 		}
-		m.BeginAt(1, time.UnixMilli(1))
+		m.beginAt(1, time.UnixMilli(1))
 		d.AddTo(&m)
 		return string(identity.Append(nil, &m))
 	}

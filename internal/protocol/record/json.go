@@ -93,9 +93,9 @@ func (m *Message) addValue(prefix int, name, value []byte, skip func(value []byt
 	case jsontext.Number:
 		m.addTypedContent(name, value, numberType(value))
 	case jsontext.True, jsontext.False:
-		m.addTypedContent(name, value, Bool)
+		m.addTypedContent(name, value, packet.TypeBool)
 	case jsontext.Null:
-		m.addTypedContent(name, nil, Empty)
+		m.addTypedContent(name, nil, packet.TypeEmpty)
 	case jsontext.Object:
 		if isFlattened(name, depth) && !jsontext.IsEmpty(value) {
 			m.path = append(append(m.path[:prefix], name[prefix:]...), '.')
@@ -103,7 +103,7 @@ func (m *Message) addValue(prefix int, name, value []byte, skip func(value []byt
 		}
 		fallthrough
 	default:
-		m.addTypedContent(name, m.contentOf(value), JSON)
+		m.addTypedContent(name, m.contentOf(value), packet.TypeJSON)
 	}
 	return false
 }
@@ -174,7 +174,7 @@ func (m *Message) SetBodyJSON(value []byte) {
 	}
 	if kind == jsontext.Null {
 		m.SetBody(nil)
-		m.SetBodyType(Empty)
+		m.SetBodyType(packet.TypeEmpty)
 		return
 	}
 	m.scratch = jsontext.AppendCompact(m.scratch[:0], value)
@@ -183,9 +183,9 @@ func (m *Message) SetBodyJSON(value []byte) {
 	case jsontext.Number:
 		m.SetBodyType(numberType(value))
 	case jsontext.True, jsontext.False:
-		m.SetBodyType(Bool)
+		m.SetBodyType(packet.TypeBool)
 	default:
-		m.SetBodyType(JSON)
+		m.SetBodyType(packet.TypeJSON)
 	}
 }
 
@@ -193,15 +193,15 @@ func (m *Message) SetBodyJSON(value []byte) {
 func numberType(text []byte) byte {
 	for _, c := range text {
 		if c == '.' || c|0x20 == 'e' {
-			return Double
+			return packet.TypeDouble
 		}
 	}
 	if len(text) >= maxIntDigits {
 		if _, err := strconv.ParseInt(string(text), 10, 64); err != nil {
-			return JSON
+			return packet.TypeJSON
 		}
 	}
-	return Int
+	return packet.TypeInt
 }
 
 // maxIntDigits is the number of digits from which a number may not be an int64.

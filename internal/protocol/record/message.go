@@ -11,17 +11,6 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
-// The types of values that a message keeps beside their texts, in its member "types".
-const (
-	Int    = 'i'
-	Double = 'd'
-	Bool   = 'b'
-	Bytes  = 'x' // base64
-	JSON   = 'j'
-	OTLP   = 'o' // AnyValue as OTLP/JSON
-	Empty  = 'n'
-)
-
 // emptyBody is the message of a record without a body.
 const emptyBody = "(empty)"
 
@@ -61,10 +50,13 @@ func (m *Message) Begin(timestamp int64) {
 	m.levelText, m.body, m.metadata, m.types, m.extras = m.levelText[:0], m.body[:0], m.metadata[:0], m.types[:0], m.extras[:0]
 }
 
+// KeptBytes is the maximum of memory that a translator of records should keep for each of its buffers:
+// there is one for each connection.
+const KeptBytes = 64 << 10
+
 // Trim releases memory that a large message needed, before the Message is kept for long.
 func (m *Message) Trim() {
-	const keptBytes = 1 << 20
-	if cap(m.body)+cap(m.metadata)+cap(m.types)+cap(m.scratch)+cap(m.path) > keptBytes {
+	if cap(m.levelText)+cap(m.body)+cap(m.metadata)+cap(m.types)+cap(m.extras)+cap(m.scratch)+cap(m.path) > KeptBytes {
 		*m = Message{}
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/logstreamer/logstreamer/internal/packet"
 )
 
 // A Message writes members as a Message that has written no others.
@@ -25,7 +27,7 @@ func TestCachedNames(t *testing.T) {
 			isText := rapid.Bool().Draw(t, "text")
 			for _, m := range []*Message{used, fresh} {
 				if isText {
-					m.AddTyped([]byte(key), []byte("1"), Int)
+					m.AddTyped([]byte(key), []byte("1"), packet.TypeInt)
 				} else {
 					m.AddJSON(content, []byte("1"))
 				}

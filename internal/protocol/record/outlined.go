@@ -3,6 +3,7 @@ package record
 import (
 	"slices"
 
+	"github.com/logstreamer/logstreamer/internal/packet"
 	"github.com/logstreamer/logstreamer/internal/protocol/jsontext"
 )
 
@@ -107,11 +108,11 @@ func (m *Message) addOutlinedValue(begin, value []byte) {
 	case jsontext.Number:
 		kind = numberType(value)
 	case jsontext.True, jsontext.False:
-		kind = Bool
+		kind = packet.TypeBool
 	case jsontext.Null:
-		kind, content = Empty, nil
+		kind, content = packet.TypeEmpty, nil
 	default:
-		kind, content = JSON, m.contentOf(value)
+		kind, content = packet.TypeJSON, m.contentOf(value)
 	}
 	m.metadata = append(m.appendContent(append(m.metadata, begin...), content), '"')
 	if kind != 0 {

@@ -1,16 +1,15 @@
 package record
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"iter"
 	"slices"
-	"strconv"
-	"unicode/utf8"
+	"time"
 
 	"github.com/logstreamer/logstreamer/internal/intake"
 	"github.com/logstreamer/logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/problem"
 )
 
 const (
@@ -66,13 +65,35 @@ type Packets struct {
 	drafts []*draft
 	// expected is the approximate number of bytes that follow, until a group has taken them over.
 	expected int
-	held     int64          // bytes of memory, of the drafts and of what Beside notes
+	held     int64          // bytes of memory, of the drafts, the groups and what Beside notes
 	origins  *packet.Shared // see Origins; nil for none
 	// latest is the last result of Group, for latestEmitter.
 	latest        *Group
 	latestEmitter []byte
 	measures      bool           // see Measure
 	into          *packet.Packet // see Rewrite; nil otherwise
+
+	// Skewed is the number of records with a timestamp far in the future or in the past, and
+	// Rejected the number of those that are no part of the packets, by reason. They count once the
+	// packets are accepted.
+	Skewed   int
+	Rejected map[problem.Code]int
+}
+
+// Begin starts the message of a record with a timestamp in nanoseconds since 1970, or the time of its
+// arrival; see IsUntimed.
+func (p *Packets) Begin(m *Message, nano int64, arrival time.Time) {
+	if m.beginAt(nano, arrival) {
+		p.Skewed++
+	}
+}
+
+// Reject counts records that are refused for good.
+func (p *Packets) Reject(code problem.Code, records int) {
+	if p.Rejected == nil {
+		p.Rejected = make(map[problem.Code]int)
+	}
+	p.Rejected[code] += records
 }
 
 // NewPackets returns an empty collection, of a request that waits for memory until ctx ends.
@@ -80,25 +101,6 @@ func NewPackets(ctx context.Context, lender Lender, limits Limits) *Packets {
 	limits.Messages = min(limits.Messages, maxMessages)
 	return &Packets{ctx: ctx, lender: lender, limits: limits, cut: min(maxBytes, limits.Bytes), groups: make(map[string]*Group)}
 }
-
-// Group is the packets of one emitter.
-type Group struct {
-	packets *Packets
-	head    []byte // of each packet
-	emitter packet.Text
-	open    *draft // nil: the next message begins a packet
-	// expected is the approximate number of bytes that will be added, and added the number of bytes
-	// that were.
-	expected, added int
-	// complete is the size of the latest complete packet, 0 if there is none.
-	complete int
-}
-
-// EmitterID returns the emitter_id of the packets.
-func (g *Group) EmitterID() []byte { return g.emitter.AppendDecoded(nil, g.head) }
-
-// Bytes returns the number of bytes of the group's messages.
-func (g *Group) Bytes() int { return g.added }
 
 // Beside adds memory that the request holds beside the packets, in bytes. A request that needs more
 // memory than the total fails with an UnavailableError of intake.TooLarge.
@@ -108,110 +110,11 @@ func (p *Packets) Beside(bytes int64) { p.held += bytes }
 // that begins a packet, so that its packets need not grow. It is a hint.
 func (p *Packets) Expect(bytes int) { p.expected = bytes }
 
-// draft is an incomplete packet.
-type draft struct {
-	group    *Group
-	packet   *packet.Packet // nil while it is only measured
-	size     int            // of its body
-	messages int
-	level    packet.Level
-	latest   string // level of the latest message
-	origin   []byte // see SetOrigin
-}
-
-// Group returns the group of an emitter, whose id must not be empty; it is cut at 256 bytes.
-func (p *Packets) Group(emitter []byte) *Group {
-	if p.latest != nil && string(p.latestEmitter) == string(emitter) {
-		return p.latest
-	}
-	g := p.groups[string(emitter)] // without a copy of the key
-	if g == nil {
-		g = p.GroupWith(string(emitter), emitter, nil)
-	}
-	p.latest, p.latestEmitter = g, append(p.latestEmitter[:0], emitter...)
-	return g
-}
-
-// GroupWith returns the group with a key, which may depend on more than the emitter. Members are
-// JSON members of its packets, each with a comma behind it, without line breaks.
-func (p *Packets) GroupWith(key string, emitter, members []byte) *Group {
-	if g := p.groups[key]; g != nil {
-		return g
-	}
-	head, _ := AppendText([]byte(startOfPacket), cut(emitter, maxEmitterBytes))
-	id := packet.NewText(len(startOfPacket), len(head), bytes.IndexByte(head, '\\') >= 0)
-	head = append(append(append(head, '"', ','), members...), startOfMessages...)
-	g := &Group{packets: p, head: head, emitter: id}
-	p.groups[key] = g
-	return g
-}
-
-// cut returns the beginning of text, of at most limit bytes, without a partial character.
-func cut(text []byte, limit int) []byte {
-	if len(text) <= limit {
-		return text
-	}
-	for limit > 0 && !utf8.RuneStart(text[limit]) {
-		limit--
-	}
-	return text[:limit]
-}
-
-// Add adds a message. The error is ErrTooLarge or an UnavailableError.
-func (g *Group) Add(m *Message) error {
-	if m.fault != nil {
-		return m.fault
-	}
-	size := m.complete()
-	if len(g.head)+size+tailBytes > g.packets.limits.Bytes {
-		return ErrTooLarge
-	}
-	d := g.open
-	if d != nil && (d.messages >= g.packets.limits.Messages || d.size+1+size+tailBytes > g.packets.cut) {
-		if g.complete = d.size; d.packet != nil {
-			d.packet = g.packets.fit(d.packet, tailBytes) // the next packet may need the memory
-		}
-		d = nil
-	}
-	if d == nil {
-		var err error
-		if d, err = g.begin(size); err != nil {
-			return err
-		}
-	} else if err := g.packets.grow(d, 1+size); err != nil {
-		return err
-	}
-	d.add(m, size)
-	g.expected = max(0, g.expected-size)
-	g.added += size
-	return nil
-}
-
-// add adds a message of that many bytes.
-func (d *draft) add(m *Message, bytes int) {
-	if d.messages > 0 {
-		bytes++ // a comma
-	}
-	d.size += bytes
-	if d.packet != nil {
-		if d.messages > 0 {
-			d.packet.Body = append(d.packet.Body, ',')
-		}
-		d.packet.Body = m.append(d.packet.Body)
-	}
-	d.origin = nil
-	d.messages++
-	if d.messages == 1 || m.level != d.latest {
-		d.level, d.latest = max(d.level, m.packetLevel()), m.level
-	}
-}
-
-// SetOrigin sets the Origin of the packet with the last messages, if it has only these messages and
-// the group and the members contain all other data of the origin.
-func (g *Group) SetOrigin(origin []byte, messages int) {
-	if d := g.open; d != nil && d.messages == messages {
-		d.origin = origin
-	}
+// CanRepeat reports whether many messages may each have the metadata of m: if it takes at most half of
+// a packet, a message that is rejected for its size has about as much of its own, so that the work for
+// it is in proportion to what the sender has sent.
+func (p *Packets) CanRepeat(m *Message) bool {
+	return m.fault == nil && len(m.metadata)+len(m.types) <= p.limits.Bytes/2
 }
 
 // HasOrigin reports whether a packet has an Origin.
@@ -221,32 +124,6 @@ func (p *Packets) HasOrigin() bool {
 
 // Origins sets the buffer with the origins. Without it, packets have no origin.
 func (p *Packets) Origins(in *packet.Shared) { p.origins = in }
-
-// begin begins a packet with a message of that many bytes.
-func (g *Group) begin(bytes int) (*draft, error) {
-	g.expected, g.packets.expected = max(g.expected, g.packets.expected), 0
-	d := &draft{group: g, size: len(g.head)}
-	if !g.packets.measures {
-		p, reason := g.packets.lend(max(firstBytes, len(g.head)+bytes+tailBytes, g.expectedPacket()))
-		if reason != "" {
-			return nil, UnavailableError(reason)
-		}
-		p.Body = append(p.Body, g.head...)
-		d.packet = p
-	}
-	g.open = d
-	g.packets.drafts = append(g.packets.drafts, d)
-	return d, nil
-}
-
-// expectedPacket returns the approximate number of bytes of the next packet.
-func (g *Group) expectedPacket() int {
-	expected := min(len(g.head)+g.expected+tailBytes, g.packets.cut)
-	if g.complete > 0 { // the number of messages bounds the packets
-		expected = min(expected, g.complete+g.complete/8+tailBytes)
-	}
-	return expected
-}
 
 // grow makes capacity for that many more bytes and for the end of the packet.
 func (p *Packets) grow(d *draft, bytes int) error {
@@ -341,22 +218,6 @@ func (p *Packets) Seal(id string) []*packet.Packet {
 	}
 	p.drafts, p.groups, p.origins = nil, nil, nil
 	return packets
-}
-
-// appendID appends the id of packet n.
-func appendID(dst []byte, id string, n int) []byte {
-	return strconv.AppendInt(append(append(dst, id...), '-'), int64(n), 10)
-}
-
-// end completes the packet behind a text with its id.
-func (d *draft) end(before string, id []byte) {
-	body := append(d.packet.Body, before...)
-	start := len(body)
-	body = append(body, id...)
-	d.packet.Info = packet.Info{
-		EmitterID: d.group.emitter, PacketID: packet.NewText(start, len(body), false), Messages: d.messages, Level: d.level,
-	}
-	d.packet.Body = append(body, endOfPacket...)
 }
 
 // fit is Memory.Fit, which keeps the body only, for packets whose unused memory is worth a copy.

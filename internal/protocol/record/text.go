@@ -14,10 +14,11 @@ func AppendText(dst, text []byte) (result []byte, valid bool) {
 	if isPlainText(text) {
 		return append(dst, text...), true
 	}
-	return appendMixedText(dst, text)
+	return appendMixedText(dst, text, true)
 }
 
-func appendMixedText(dst, text []byte) (result []byte, valid bool) {
+// appendMixedText implements AppendText and, unless it replaces bytes of invalid UTF-8, AppendEscaped.
+func appendMixedText(dst, text []byte, replace bool) (result []byte, valid bool) {
 	valid = true
 	plain := 0 // the beginning of the text that is not yet appended
 	for i := 0; i < len(text); {
@@ -30,10 +31,12 @@ func appendMixedText(dst, text []byte) (result []byte, valid bool) {
 			plain = i
 			continue
 		}
-		r, size := utf8.DecodeRune(text[i:])
-		if r == utf8.RuneError && size == 1 {
-			dst = append(append(dst, text[plain:i]...), "\uFFFD"...)
-			plain, valid = i+1, false
+		size := 1
+		if replace {
+			if _, size = utf8.DecodeRune(text[i:]); size == 1 {
+				dst = append(append(dst, text[plain:i]...), "\uFFFD"...)
+				plain, valid = i+1, false
+			}
 		}
 		i += size
 	}
@@ -113,16 +116,6 @@ func AppendEscaped(dst, text []byte) []byte {
 	if isPlainText(text) {
 		return append(dst, text...)
 	}
-	plain := 0 // the beginning of the text that is not yet appended
-	for i := 0; i < len(text); {
-		if i += plainPrefix(text[i:]); i == len(text) {
-			break
-		}
-		if c := text[i]; c < utf8.RuneSelf {
-			dst = appendEscape(append(dst, text[plain:i]...), c)
-			plain = i + 1
-		}
-		i++
-	}
-	return append(dst, text[plain:]...)
+	dst, _ = appendMixedText(dst, text, false)
+	return dst
 }

@@ -12,9 +12,9 @@ const perMilli = int64(time.Millisecond)
 // gets the time of its arrival: a timestamp of a message is a positive number of milliseconds.
 func IsUntimed(nano int64) bool { return nano < perMilli }
 
-// BeginAt starts a message with a timestamp in nanoseconds since 1970, or the time of its arrival; see
-// IsUntimed. It reports whether the timestamp is more than a day in the future or a week in the past.
-func (m *Message) BeginAt(nano int64, arrival time.Time) (skewed bool) {
+// beginAt implements Packets.Begin, and reports whether the timestamp is more than a day in the future
+// or a week in the past.
+func (m *Message) beginAt(nano int64, arrival time.Time) (skewed bool) {
 	if IsUntimed(nano) {
 		m.Begin(arrival.UnixMilli())
 		m.SetString("time_unix_nano", strconv.FormatInt(max(nano, 0), 10))

@@ -34,6 +34,15 @@ type Conn struct {
 	Certificate *x509.Certificate
 }
 
+// Peer returns the IP address of the client, without a zone, or Client if it has none.
+func (c Conn) Peer() netip.Addr {
+	peer, err := netip.ParseAddrPort(c.RemoteAddr().String())
+	if err != nil {
+		return c.Client
+	}
+	return peer.Addr().Unmap().WithZone("")
+}
+
 // Handler serves a connection until it ends, or until ctx ends: reads then fail. It need not
 // close the connection. It is called concurrently.
 type Handler func(ctx context.Context, c Conn)

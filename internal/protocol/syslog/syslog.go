@@ -8,11 +8,8 @@ package syslog
 import (
 	"context"
 	"errors"
-	"net"
-	"net/netip"
 	"time"
 
-	"github.com/logstreamer/logstreamer/internal/clientquota"
 	"github.com/logstreamer/logstreamer/internal/credential"
 	"github.com/logstreamer/logstreamer/internal/problem"
 	"github.com/logstreamer/logstreamer/internal/protocol/datagram"
@@ -27,6 +24,8 @@ const (
 	timeout = 30 * time.Second
 	// delay is the time that the lines of a connection wait to be a packet with others.
 	delay = 50 * time.Millisecond
+	// maxKeptFrames bounds the frames for which a connection keeps memory.
+	maxKeptFrames = 2048
 	// compressed is the first byte of a stream that rsyslog compresses (zlib).
 	compressed = 0x78
 	// compressedMessage is the first byte of a message that rsyslog compresses.
@@ -62,7 +61,7 @@ func (p *Protocol) HandleConnection(ctx context.Context, c stream.Conn) {
 	if _, fault := client.Sender(); fault != nil {
 		return
 	}
-	s := &session{protocol: p, client: client, peer: addressOf(c.RemoteAddr()), translator: p.newTranslator()}
+	s := &session{protocol: p, client: client, peer: c.Peer().AppendTo(nil), translator: p.newTranslator()}
 	s.visit = s.add
 	config := framed.Config{MaxFrame: maxFrame + len("1000000000 "), Timeout: timeout, Delay: delay}
 	err := framed.Read(ctx, c.Conn, config, p.receiver, s)
@@ -73,15 +72,6 @@ func (p *Protocol) HandleConnection(ctx context.Context, c stream.Conn) {
 	if fault != nil {
 		p.receiver.LogClosed(c.RemoteAddr(), p.receiver.Refuse(*fault))
 	}
-}
-
-// addressOf returns the IP address of a peer as text.
-func addressOf(addr net.Addr) []byte {
-	parsed, err := netip.ParseAddrPort(addr.String())
-	if err != nil {
-		return []byte(addr.String())
-	}
-	return parsed.Addr().Unmap().AppendTo(nil)
 }
 
 // session is one connection.
@@ -119,6 +109,9 @@ func (s *session) Consume(ctx context.Context, data []byte, ended bool) (used in
 		return used, fault
 	}
 	s.persist(ctx, from, s.frames, used)
+	if cap(s.frames) > maxKeptFrames {
+		s.frames = nil
+	}
 	return used, nil
 }
 
@@ -132,11 +125,5 @@ func (p *Protocol) HandleDatagrams(ctx context.Context, batch []datagram.Datagra
 			bytes += len(content)
 		}
 	}
-	p.datagram.persist(ctx, receiver.Sender{Client: clientOf(batch)}, p.frames, bytes)
-}
-
-// clientOf returns the client of a batch with datagrams of many clients: the sender of its first
-// datagram.
-func clientOf(batch []datagram.Datagram) netip.Addr {
-	return clientquota.ClientOf(net.UDPAddrFromAddrPort(batch[0].From))
+	p.datagram.persist(ctx, receiver.Sender{}, p.frames, bytes) // a batch has many senders
 }

@@ -96,6 +96,26 @@ func TestNoCapacity(t *testing.T) {
 	}
 }
 
+// Messages that are submitted again and again count once: as accepted, as skewed and as rejected.
+func TestCountsOfSeveralAttempts(t *testing.T) {
+	f := (&protocoltest.System{RetryAfter: time.Millisecond}).Start(t, "syslog")
+	_, conn := serve(t, f)
+	f.Journal.SetFull(true)
+	send(t, conn, "<14>1 2001-01-01T00:00:00Z web app - - - old\n8 zx\x9c\x01\x02\x03\x04\x05")
+	f.Journal.AwaitRefused(3)
+	f.Journal.SetFull(false)
+	f.Await(1)
+	f.AwaitCount(rejectedRecords, string(problem.UnsupportedEncoding), 1)
+	for _, name := range []string{"records", "skewed_records", "rejected_records"} {
+		if n := f.Count("distributor_input_"+name+"_total", ""); n != 1 {
+			t.Errorf("%s: %v", name, n)
+		}
+	}
+	if n := f.Count(refusedRequests, ""); n != 0 {
+		t.Errorf("%v refusals are counted", n)
+	}
+}
+
 // A stop submits the messages that were read; they are accepted, or counted.
 func TestStop(t *testing.T) {
 	for full, want := range map[bool]struct {
@@ -109,7 +129,7 @@ func TestStop(t *testing.T) {
 		f.Journal.SetFull(full)
 		send(t, conn, "<14>second\n<14>thi")
 		if full {
-			f.Journal.AwaitRefused()
+			f.Journal.AwaitRefused(1)
 		} else {
 			f.Await(2)
 		}

@@ -1,7 +1,6 @@
 package syslog
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"net/netip"
@@ -25,11 +24,7 @@ type translator struct {
 	message   record.Message
 	elements  elements
 	addresses map[netip.Addr][]byte
-	rejected  rejected
 }
-
-// rejected counts the messages of an attempt that are refused for good.
-type rejected struct{ tooLarge, compressed, notAllowed int }
 
 // address returns the text of an address.
 func (t *translator) address(of netip.Addr) []byte {
@@ -47,36 +42,28 @@ func (t *translator) address(of netip.Addr) []byte {
 // persist submits messages, and counts those that are not accepted. Bytes is the size of all of
 // them.
 func (t *translator) persist(ctx context.Context, from receiver.Sender, frames []frame, bytes int) {
-	accepted, fault := t.receiver.PersistParts(ctx, len(frames), func(ctx context.Context, first, end int) *problem.Problem {
-		return t.part(ctx, from, frames[first:end], bytes*(end-first)/len(frames))
+	t.receiver.PersistParts(ctx, from, receiver.Records{
+		Count: len(frames), Bytes: bytes,
+		Translate: func(packets *record.Packets, first, end int) error {
+			return t.translate(packets, from, frames[first:end])
+		},
 	})
-	if fault != nil {
-		t.receiver.Reject(fault.Code, len(frames)-accepted)
-	}
+	t.trim()
 }
 
-// part is a receiver.Part.
-func (t *translator) part(ctx context.Context, from receiver.Sender, frames []frame, bytes int) *problem.Problem {
-	fault := t.receiver.Persist(ctx, from, bytes, func(packets *record.Packets) (id receiver.ID, err error) {
-		return t.receiver.SequenceID(), t.translate(packets, from, frames)
-	})
-	if fault != nil && fault.Code != problem.AckTimeout { // then they are accepted
-		return fault
+// trim releases memory that large messages needed.
+func (t *translator) trim() {
+	t.message.Trim()
+	if cap(t.elements.key)+cap(t.elements.value) > record.KeptBytes {
+		t.elements = elements{}
 	}
-	t.receiver.Reject(problem.TooLarge, t.rejected.tooLarge)
-	t.receiver.Reject(problem.UnsupportedEncoding, t.rejected.compressed)
-	t.receiver.Reject(problem.EmitterNotAllowed, t.rejected.notAllowed)
-	return nil
 }
 
 func (t *translator) translate(packets *record.Packets, from receiver.Sender, frames []frame) error {
-	t.rejected = rejected{}
 	arrival := time.Now()
-	var group *record.Group
-	var last []byte // emitter of group
 	for _, f := range frames {
 		if isCompressed(f.content) {
-			t.rejected.compressed++
+			packets.Reject(problem.UnsupportedEncoding, 1)
 			continue
 		}
 		l := parse(f.content, arrival, &t.calendar)
@@ -85,15 +72,13 @@ func (t *translator) translate(packets *record.Packets, from receiver.Sender, fr
 			emitter = f.peer
 		}
 		if from.Principal != nil && !from.Principal.AllowsEmitter(emitter) {
-			t.rejected.notAllowed++
+			packets.Reject(problem.EmitterNotAllowed, 1)
 			continue
 		}
-		if group == nil || !bytes.Equal(emitter, last) {
-			group, last = packets.Group(emitter), emitter
-		}
-		t.begin(&l, arrival)
-		if err := group.Add(&t.message); errors.Is(err, record.ErrTooLarge) {
-			t.rejected.tooLarge++
+		packets.Begin(&t.message, l.nanoseconds, arrival)
+		t.fill(&l)
+		if err := packets.Group(emitter).Add(&t.message); errors.Is(err, record.ErrTooLarge) {
+			packets.Reject(problem.TooLarge, 1)
 		} else if err != nil {
 			return err
 		}
@@ -106,12 +91,9 @@ func isCompressed(content []byte) bool {
 	return len(content) > 1 && content[0] == compressedMessage && content[1] == compressed
 }
 
-// begin starts the message of a line.
-func (t *translator) begin(l *line, arrival time.Time) {
+// fill adds a line to the message, which has begun.
+func (t *translator) fill(l *line) {
 	m := &t.message
-	if m.BeginAt(l.nanoseconds, arrival) {
-		t.receiver.CountSkewed(1)
-	}
 	m.SetString("input", "syslog")
 	if l.priority >= 0 {
 		severity := l.priority & 7

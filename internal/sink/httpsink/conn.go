@@ -3,7 +3,6 @@ package httpsink
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/logstreamer/logstreamer/internal/packet"
 	"github.com/logstreamer/logstreamer/internal/sink"
+	"github.com/logstreamer/logstreamer/internal/sink/transport"
 )
 
 const (
@@ -23,9 +23,6 @@ const (
 	// maxKeptBytes bounds the buffers that a sender keeps between requests.
 	maxKeptBytes = 4 << 20
 )
-
-// errInterrupted is the error of an exchange that its context ended.
-var errInterrupted = errors.New("interrupted")
 
 // errTooLong is the error of a response over maxResponseBytes.
 var errTooLong = fmt.Errorf("the response is longer than %d bytes", maxResponseBytes)
@@ -65,7 +62,7 @@ func (c *conn) Send(ctx context.Context, packets []*packet.Packet, deadline time
 	c.release()
 	var result sink.Result
 	if err != nil {
-		result = classify(err)
+		result = transport.ResultOf(err, isUnreadable(err))
 	} else {
 		result = c.codec.Result(resp, packets)
 	}
@@ -137,7 +134,7 @@ func (c *conn) newRequest(method, path string) *http.Request {
 // the next call. When it returns, nothing reads the body any more.
 func (c *conn) exchange(ctx context.Context, req *http.Request, text []byte, deadline time.Time) (*Response, error) {
 	if ctx.Err() != nil {
-		return nil, errInterrupted
+		return nil, transport.ErrInterrupted
 	}
 	within, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
@@ -149,7 +146,7 @@ func (c *conn) exchange(ctx context.Context, req *http.Request, text []byte, dea
 	}
 	resp, err := c.roundTrip(req.WithContext(within))
 	if err != nil && ctx.Err() != nil {
-		err = errInterrupted
+		err = transport.ErrInterrupted
 	}
 	return resp, err
 }

@@ -43,7 +43,7 @@ func New(base *url.URL, backend Backend, deps Dependencies) *Sink {
 		deps.Dial = new(net.Dialer).DialContext
 	}
 	if deps.TLS == nil {
-		deps.TLS = func(host string) *tls.Config { return &tls.Config{ServerName: host, MinVersion: tls.VersionTLS12} }
+		deps.TLS = transport.TLSConfig
 	}
 	s := &Sink{base: base, backend: backend, deps: deps}
 	s.open = transport.Monitor(func(ctx context.Context) (net.Conn, error) {
@@ -71,11 +71,7 @@ func (s *Sink) Probe(ctx context.Context, deadline time.Time) sink.Result {
 	case err == nil:
 		return sink.Result{Outcome: sink.Failed, Reason: sink.Status, Detail: "the probe was " + resp.Describe()}
 	}
-	result := classify(err)
-	if result.Outcome == sink.Failed && isTimeout(err) {
-		result.Reason = sink.Timeout // only a refused or reset connection is a sign that the backend is gone
-	}
-	return result
+	return transport.ProbeResultOf(err, isUnreadable(err))
 }
 
 // NewConn implements sink.Sink.
@@ -94,17 +90,11 @@ func (s *Sink) newConn() *conn {
 	return c
 }
 
-// errConnect wraps an error before anything was sent.
-type errConnect struct{ cause error }
-
-func (e *errConnect) Error() string { return "connect: " + e.cause.Error() }
-func (e *errConnect) Unwrap() error { return e.cause }
-
 // dial opens a connection; net/http gives it the address of the base URL.
 func (s *Sink) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	conn, err := s.open(ctx)
 	if err != nil {
-		return nil, &errConnect{err}
+		return nil, &transport.ConnectError{Err: err}
 	}
 	return bodyConn{conn}, nil
 }
@@ -114,35 +104,15 @@ func (s *Sink) dialTLS(ctx context.Context, _, _ string) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	secure := tls.Client(conn, s.deps.TLS(s.base.Hostname()))
-	if err := secure.HandshakeContext(ctx); err != nil {
-		_ = conn.Close()
-		return nil, &errConnect{err}
+	secure, err := transport.Secure(ctx, conn, s.deps.TLS(s.base.Hostname()))
+	if err != nil {
+		return nil, &transport.ConnectError{Err: err}
 	}
 	return secure, nil
 }
 
-// classify maps the error of an exchange to a result. The end of ctx is errInterrupted.
-func classify(err error) sink.Result {
-	result := sink.Result{Outcome: sink.Failed, Reason: sink.Reset, Detail: err.Error()}
-	var connect *errConnect
+// isUnreadable reports whether an exchange failed because the response is not well-formed.
+func isUnreadable(err error) bool {
 	var protocol textproto.ProtocolError
-	switch isConnect := errors.As(err, &connect); {
-	case errors.Is(err, errInterrupted):
-		result.Outcome, result.Reason = sink.Aborted, ""
-	case isConnect && transport.IsExhausted(err):
-		result.Outcome, result.Reason, result.Unsent = sink.Aborted, sink.LocalResources, true
-	case isConnect:
-		result.Reason, result.Unsent = sink.Connect, true
-	case errors.Is(err, errTooLong), errors.As(err, &protocol), strings.Contains(err.Error(), "malformed HTTP"):
-		result.Reason = sink.Unreadable
-	case isTimeout(err):
-		result.Reason = sink.Timeout
-	}
-	return result
-}
-
-func isTimeout(err error) bool {
-	var timeout interface{ Timeout() bool }
-	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout()
+	return errors.Is(err, errTooLong) || errors.As(err, &protocol) || strings.Contains(err.Error(), "malformed HTTP")
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/logstreamer/logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/protobuf"
 	"github.com/logstreamer/logstreamer/internal/sink/record"
 )
 
@@ -46,39 +47,33 @@ func (e *entry) clamp(accepted, now time.Time) {
 
 // Fields of protobuf messages as tags: the number and the wire type.
 const (
-	bytesType  = 2
-	streamsTag = 1<<3 | bytesType // of a push
+	streamsTag = 1<<3 | protobuf.Bytes // of a push
 
-	labelsTag  = 1<<3 | bytesType // of a stream
-	entriesTag = 2<<3 | bytesType
+	labelsTag  = 1<<3 | protobuf.Bytes // of a stream
+	entriesTag = 2<<3 | protobuf.Bytes
 
-	timestampTag = 1<<3 | bytesType // of an entry
-	lineTag      = 2<<3 | bytesType
-	metadataTag  = 3<<3 | bytesType
+	timestampTag = 1<<3 | protobuf.Bytes // of an entry
+	lineTag      = 2<<3 | protobuf.Bytes
+	metadataTag  = 3<<3 | protobuf.Bytes
 
-	secondsTag = 1 << 3 // of a timestamp
-	nanosTag   = 2 << 3
+	secondsTag = 1<<3 | protobuf.Varint // of a timestamp
+	nanosTag   = 2<<3 | protobuf.Varint
 
-	nameTag  = 1<<3 | bytesType // of a pair
-	valueTag = 2<<3 | bytesType
+	nameTag  = 1<<3 | protobuf.Bytes // of a pair
+	valueTag = 2<<3 | protobuf.Bytes
 )
 
 // append appends the entry as a field of a stream.
 func (e *entry) append(dst []byte, withLevel bool) []byte {
 	const second = 1_000_000_000
 	r := e.record
-	seconds, nanos := uint64(e.nanoseconds/second), uint64(e.nanoseconds%second)
-	timestamp := 1 + sizeOf(seconds) + 1 + sizeOf(nanos)
-	line := r.Message.Text.DecodedLen(r.Body)
-	size := fieldSize(timestamp) + fieldSize(line) + e.metadataSize(withLevel)
-
-	dst = appendTag(dst, entriesTag, size)
-	dst = appendTag(dst, timestampTag, timestamp)
-	dst = binary.AppendUvarint(append(dst, secondsTag), seconds)
-	dst = binary.AppendUvarint(append(dst, nanosTag), nanos)
-	dst = appendTag(dst, lineTag, line)
-	dst = r.Message.Text.AppendDecoded(dst, r.Body)
-	return e.appendMetadata(dst, withLevel)
+	dst, begin := protobuf.Open(dst, entriesTag)
+	dst, timestamp := protobuf.Open(dst, timestampTag)
+	dst = protobuf.AppendVarint(dst, secondsTag, uint64(e.nanoseconds/second))
+	dst = protobuf.AppendVarint(dst, nanosTag, uint64(e.nanoseconds%second))
+	dst = protobuf.Close(dst, timestamp)
+	dst = appendText(dst, lineTag, r.Message.Text, r.Body)
+	return protobuf.Close(e.appendMetadata(dst, withLevel), begin)
 }
 
 // appendMetadata appends the ids and the fields of the record. The packet_id makes equal
@@ -92,10 +87,11 @@ func (e *entry) appendMetadata(dst []byte, withLevel bool) []byte {
 	}
 	if e.clamped {
 		var digits [20]byte
-		value := strconv.AppendInt(digits[:0], e.original, 10)
-		dst = appendTag(dst, metadataTag, pairSize(len(originalTime), len(value)))
-		dst = append(appendTag(dst, nameTag, len(originalTime)), originalTime...)
-		dst = append(appendTag(dst, valueTag, len(value)), value...)
+		var begin int
+		dst, begin = protobuf.Open(dst, metadataTag)
+		dst = protobuf.AppendText(dst, nameTag, []byte(originalTime))
+		dst = protobuf.AppendText(dst, valueTag, strconv.AppendInt(digits[:0], e.original, 10))
+		dst = protobuf.Close(dst, begin)
 	}
 	for i := range r.Fields {
 		if f := &r.Fields[i]; !f.Value.IsEmpty() { // Loki has no empty values
@@ -105,48 +101,15 @@ func (e *entry) appendMetadata(dst []byte, withLevel bool) []byte {
 	return dst
 }
 
-// metadataSize returns the length of what appendMetadata appends.
-func (e *entry) metadataSize(withLevel bool) int {
-	r := e.record
-	field := func(name int, value packet.Text) int { return fieldSize(pairSize(name, value.DecodedLen(r.Body))) }
-	size := field(len("emitter_id"), r.EmitterID) + field(len("packet_id"), r.PacketID)
-	if withLevel {
-		size += field(len("level"), r.Message.Level)
-	}
-	if e.clamped {
-		var digits [20]byte
-		size += fieldSize(pairSize(len(originalTime), len(strconv.AppendInt(digits[:0], e.original, 10))))
-	}
-	for i := range r.Fields {
-		if f := &r.Fields[i]; !f.Value.IsEmpty() {
-			size += field(len(f.Name), f.Value)
-		}
-	}
-	return size
-}
-
 func appendPair[T string | []byte](dst []byte, name T, value packet.Text, body []byte) []byte {
-	length := value.DecodedLen(body)
-	dst = appendTag(dst, metadataTag, pairSize(len(name), length))
-	dst = append(appendTag(dst, nameTag, len(name)), name...)
-	return value.AppendDecoded(appendTag(dst, valueTag, length), body)
+	dst, begin := protobuf.Open(dst, metadataTag)
+	dst, text := protobuf.Open(dst, nameTag)
+	dst = protobuf.Close(append(dst, name...), text)
+	return protobuf.Close(appendText(dst, valueTag, value, body), begin)
 }
 
-func pairSize(name, value int) int { return fieldSize(name) + fieldSize(value) }
-
-// fieldSize returns the length of a field of bytes, with a tag of one byte.
-func fieldSize(length int) int { return 1 + sizeOf(uint64(length)) + length }
-
-// sizeOf returns the length of a varint.
-func sizeOf(number uint64) int {
-	size := 1
-	for ; number >= 0x80; number >>= 7 {
-		size++
-	}
-	return size
-}
-
-// appendTag appends the tag and the length of a field of bytes.
-func appendTag(dst []byte, tag byte, length int) []byte {
-	return binary.AppendUvarint(append(dst, tag), uint64(length))
+// appendText appends a field of the decoded text.
+func appendText(dst []byte, tag byte, text packet.Text, body []byte) []byte {
+	dst = binary.AppendUvarint(append(dst, tag), uint64(text.DecodedLen(body)))
+	return text.AppendDecoded(dst, body)
 }

@@ -102,7 +102,7 @@ func (c *codec) Encode(r *httpsink.Request, packets []*packet.Packet) {
 				one.clamp(p.Accepted, now)
 			}
 			of := c.streams.get(c.labels.take(c.record))
-			of.entries = one.append(of.entries, c.labels.unknownLevel)
+			of.fields = one.append(of.fields, c.labels.unknownLevel)
 		}
 	}
 	c.push = c.streams.append(c.push[:0])

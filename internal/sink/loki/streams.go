@@ -1,9 +1,10 @@
 package loki
 
+import "github.com/logstreamer/logstreamer/internal/protobuf"
+
 // stream collects the entries with the same labels.
 type stream struct {
-	labels  string
-	entries []byte // fields of the stream
+	fields []byte // labels and entries
 }
 
 // streams are the streams of one push, in the order of their first entries. The zero value
@@ -27,33 +28,29 @@ func (s *streams) get(labels []byte) *stream {
 	if s.index == nil {
 		s.index = make(map[string]int)
 	}
-	name := string(labels)
-	s.index[name] = len(s.all)
+	s.index[string(labels)] = len(s.all)
 	if len(s.all) < cap(s.all) {
-		s.all = s.all[:len(s.all)+1] // keeps the memory of its entries
+		s.all = s.all[:len(s.all)+1] // keeps its memory
 	} else {
 		s.all = append(s.all, stream{})
 	}
 	last := &s.all[len(s.all)-1]
-	last.labels, last.entries = name, last.entries[:0]
+	last.fields = protobuf.AppendText(last.fields[:0], labelsTag, labels)
 	return last
 }
 
 // append appends the push.
 func (s *streams) append(dst []byte) []byte {
 	for i := range s.all {
-		one := &s.all[i]
-		dst = appendTag(dst, streamsTag, fieldSize(len(one.labels))+len(one.entries))
-		dst = append(appendTag(dst, labelsTag, len(one.labels)), one.labels...)
-		dst = append(dst, one.entries...)
+		dst = protobuf.AppendText(dst, streamsTag, s.all[i].fields)
 	}
 	return dst
 }
 
-// capacity returns the memory of the entries, including those of earlier pushes.
+// capacity returns the memory of the streams, including those of earlier pushes.
 func (s *streams) capacity() (bytes int) {
 	for _, one := range s.all[:cap(s.all)] {
-		bytes += cap(one.entries)
+		bytes += cap(one.fields)
 	}
 	return bytes
 }

@@ -13,8 +13,11 @@ import (
 
 // classify maps the response to a request of n packets, or its error, to a result.
 func classify(r response, err error, n int) sink.Result {
-	if err != nil {
-		return classifyError(err)
+	switch {
+	case err == errBatchUnsupported:
+		return sink.Result{Outcome: sink.Rejected, Reason: sink.UnsupportedMedia, Detail: err.Error(), Unsent: true}
+	case err != nil:
+		return transport.ResultOf(err, isUnreadable(err))
 	}
 	status := r.status
 	if isSuccess(status) && status != http.StatusMultiStatus {
@@ -39,31 +42,13 @@ func classify(r response, err error, n int) sink.Result {
 
 func isSuccess(status int) bool { return status >= 200 && status < 300 }
 
-func classifyError(err error) sink.Result {
-	switch err {
-	case errInterrupted:
-		return sink.Result{Outcome: sink.Aborted, Detail: err.Error()}
-	case errBatchUnsupported:
-		return sink.Result{Outcome: sink.Rejected, Reason: sink.UnsupportedMedia, Detail: err.Error(), Unsent: true}
-	}
-	result := sink.Result{Outcome: sink.Failed, Reason: sink.Reset, Detail: err.Error()}
-	var connect *errConnect
+// isUnreadable reports whether an exchange failed because the response is not well-formed.
+func isUnreadable(err error) bool {
 	var malformed *errMalformed
-	switch {
-	case errors.As(err, &connect) && transport.IsExhausted(err):
-		result.Outcome, result.Reason, result.Unsent = sink.Aborted, sink.LocalResources, true
-	case errors.As(err, &connect):
-		result.Reason, result.Unsent = sink.Connect, true
-	case errors.As(err, &malformed):
-		result.Reason = sink.Unreadable
-	case isTimeout(err):
-		result.Reason = sink.Timeout
-	}
-	return result
+	return errors.As(err, &malformed)
 }
 
-// classifyProbe maps the response to a probe of the path, or its error, to a result. A dial that timed
-// out is a timeout: only a refused or reset connection is a sign that the analyzer is gone.
+// classifyProbe maps the response to a probe of the path, or its error, to a result.
 func classifyProbe(path string, r response, err error) sink.Result {
 	switch {
 	case err == nil && isSuccess(r.status):
@@ -72,11 +57,7 @@ func classifyProbe(path string, r response, err error) sink.Result {
 		detail := fmt.Sprintf("the probe, GET %s, was answered with status %d", path, r.status)
 		return sink.Result{Outcome: sink.Failed, Reason: sink.Status, Detail: detail}
 	}
-	result := classifyError(err)
-	if result.Outcome == sink.Failed && isTimeout(err) {
-		result.Reason = sink.Timeout
-	}
-	return result
+	return transport.ProbeResultOf(err, isUnreadable(err))
 }
 
 func rejectionReason(status int) string {
@@ -95,9 +76,5 @@ func rejectionReason(status int) string {
 
 func describe(r response) string {
 	const maxBytes = 200
-	body := r.body
-	if len(body) > maxBytes {
-		body = body[:maxBytes]
-	}
-	return fmt.Sprintf("answered %d %q", r.status, body)
+	return fmt.Sprintf("answered %d %q", r.status, r.body[:min(len(r.body), maxBytes)])
 }

@@ -14,14 +14,11 @@ import (
 	"github.com/logstreamer/logstreamer/internal/sink/transport"
 )
 
-// dialFunc opens a connection to the analyzer.
-type dialFunc func(ctx context.Context) (net.Conn, error)
-
 // connection is the keep-alive HTTP/1.1 connection of one sender. It is opened on demand
 // and closed whenever its framing is uncertain, so that a response is never attributed
 // to another request. It belongs to its sender.
 type connection struct {
-	dial         dialFunc
+	dial         transport.Dial
 	reader       *responseReader
 	idleCheck    idleCheck
 	lastDeadline time.Time // of the previous exchange; deadlines are as far apart as the starts
@@ -35,12 +32,9 @@ type connection struct {
 	unwatch func() bool     // ends the watch of ctx
 }
 
-func newConnection(dial dialFunc, epoch *capabilityEpoch) *connection {
+func newConnection(dial transport.Dial, epoch *capabilityEpoch) *connection {
 	return &connection{dial: dial, reader: newResponseReader(), epoch: epoch}
 }
-
-// errInterrupted is the error of an exchange that its context ended.
-var errInterrupted = errors.New("interrupted")
 
 // errBatchUnsupported is the error of a request with several packets that was not written
 // because the analyzer is not known to accept NDJSON.
@@ -64,12 +58,6 @@ const idleCheckAfter = 10 * time.Millisecond
 func (e *errStale) Error() string { return "the reused connection was closed: " + e.cause.Error() }
 func (e *errStale) Unwrap() error { return e.cause }
 
-// errConnect wraps an error before anything was sent.
-type errConnect struct{ cause error }
-
-func (e *errConnect) Error() string { return "connect: " + e.cause.Error() }
-func (e *errConnect) Unwrap() error { return e.cause }
-
 // earlyResponseTimeout is the time to wait for the response to a request that could not be
 // written completely.
 const earlyResponseTimeout = 10 * time.Millisecond
@@ -81,7 +69,7 @@ const earlyResponseTimeout = 10 * time.Millisecond
 func (c *connection) exchange(ctx context.Context, r *request, deadline time.Time) (response, error) {
 	resp, err := c.doExchange(ctx, r, deadline)
 	if err != nil && !closedByPeer(err) && ctx.Err() != nil {
-		err = errInterrupted
+		err = transport.ErrInterrupted
 	}
 	if err != nil && err != errBatchUnsupported || resp.close || c.reader.Buffered() > 0 {
 		c.close()
@@ -94,7 +82,7 @@ func (c *connection) exchange(ctx context.Context, r *request, deadline time.Tim
 // some analyzers always do that.
 func (c *connection) doExchange(ctx context.Context, r *request, deadline time.Time) (resp response, err error) {
 	if ctx.Err() != nil {
-		return response{}, errInterrupted
+		return response{}, transport.ErrInterrupted
 	}
 	number := c.epoch.number.Load()
 	conn := c.watch(ctx)
@@ -117,7 +105,7 @@ func (c *connection) doExchange(ctx context.Context, r *request, deadline time.T
 		return response{}, errBatchUnsupported
 	}
 	resp, responded, err := c.roundTrip(conn, r, deadline)
-	if err != nil && !isTimeout(err) || reused && resp.close {
+	if err != nil && !transport.IsTimeout(err) || reused && resp.close {
 		c.advanceEpoch(c.epochNumber)
 	}
 	c.epochNumber = number
@@ -167,16 +155,16 @@ func (c *connection) open(ctx context.Context, deadline time.Time) (net.Conn, er
 	defer cancel()
 	conn, err := c.dial(dialing)
 	if err != nil {
-		return nil, &errConnect{err}
+		return nil, &transport.ConnectError{Err: err}
 	}
 	if !c.attach(ctx, conn) {
 		_ = conn.Close()
-		return nil, errInterrupted
+		return nil, transport.ErrInterrupted
 	}
 	c.reader.Reset(conn)
 	c.idleCheck.attach(conn)
 	if _, encrypted := conn.(*tls.Conn); !encrypted && !c.idleCheck.isIdle() {
-		return nil, &errConnect{errUnsolicited} // with TLS a session ticket may have been received already
+		return nil, &transport.ConnectError{Err: errUnsolicited} // with TLS a session ticket may have been received already
 	}
 	return conn, nil
 }
@@ -245,24 +233,14 @@ func closeConn(conn net.Conn) {
 	}
 }
 
-// newDialer returns the dialFunc of an analyzer at host, as "name:port". Names are resolved
-// for each connection, because their addresses may change.
-func newDialer(dial func(ctx context.Context, network, address string) (net.Conn, error), host string, config func() *tls.Config) dialFunc {
+// newDialer opens connections to an analyzer at host, as "name:port". Names are resolved for each
+// connection, because their addresses may change.
+func newDialer(dial Dial, host string, config func() *tls.Config) transport.Dial {
 	return func(ctx context.Context) (net.Conn, error) {
 		conn, err := dial(ctx, "tcp", host)
 		if err != nil || config == nil {
 			return conn, err
 		}
-		encrypted := tls.Client(conn, config())
-		if err := encrypted.HandshakeContext(ctx); err != nil {
-			_ = conn.Close()
-			return nil, err
-		}
-		return encrypted, nil
+		return transport.Secure(ctx, conn, config())
 	}
-}
-
-func isTimeout(err error) bool {
-	var timeout interface{ Timeout() bool }
-	return errors.As(err, &timeout) && timeout.Timeout()
 }

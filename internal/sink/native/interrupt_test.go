@@ -16,6 +16,7 @@ import (
 
 	"github.com/logstreamer/logstreamer/internal/packet"
 	"github.com/logstreamer/logstreamer/internal/sink"
+	"github.com/logstreamer/logstreamer/internal/sink/transport"
 )
 
 // An interrupt ends an exchange during a dial, and is no failure of the analyzer.
@@ -48,7 +49,7 @@ func TestInterruptDuringDial(t *testing.T) {
 				synctest.Wait()
 				interrupt()
 				exchange.Wait()
-				if err != errInterrupted {
+				if err != transport.ErrInterrupted {
 					t.Errorf("the exchange ended with %v", err)
 				}
 				if took := time.Since(began); took != 0 {
@@ -117,7 +118,7 @@ func TestInterruptBeforeDial(t *testing.T) {
 	r.prepareGet()
 	ctx, interrupt := context.WithCancel(t.Context())
 	interrupt()
-	if _, err := c.exchange(ctx, r, time.Now().Add(time.Minute)); err != errInterrupted {
+	if _, err := c.exchange(ctx, r, time.Now().Add(time.Minute)); err != transport.ErrInterrupted {
 		t.Errorf("the exchange ended with %v", err)
 	}
 }
@@ -144,7 +145,7 @@ func TestInterruptAtAnyTime(t *testing.T) {
 				t.Fatalf("sent %s, got the response to %s", p.Body, resp.body)
 			case err == nil:
 				succeeded++
-			case err != errInterrupted:
+			case err != transport.ErrInterrupted:
 				t.Fatal(err)
 			}
 			p.Release()

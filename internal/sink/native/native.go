@@ -23,7 +23,7 @@ import (
 // Sink is the way to one analyzer.
 type Sink struct {
 	base  *url.URL
-	dial  dialFunc
+	dial  transport.Dial
 	epoch capabilityEpoch
 	probe *conn
 
@@ -46,7 +46,7 @@ func New(base *url.URL, dial Dial, secure TLS, logger *slog.Logger) *Sink {
 	if dial == nil {
 		dial = (&addresses{lookup: net.DefaultResolver.LookupNetIP, dial: new(net.Dialer).DialContext}).open
 	}
-	s := &Sink{base: base, dial: dialFunc(transport.Monitor(transport.Dial(newDialer(dial, sink.HostPort(base), tlsConfig(base, secure))), logger))}
+	s := &Sink{base: base, dial: transport.Monitor(newDialer(dial, sink.HostPort(base), tlsConfig(base, secure)), logger)}
 	s.epoch.init()
 	s.probe = s.newConn(probePath)
 	s.probe.request.prepareGet()
@@ -55,14 +55,13 @@ func New(base *url.URL, dial Dial, secure TLS, logger *slog.Logger) *Sink {
 
 // tlsConfig returns what returns the configuration of a handshake, or nil without TLS.
 func tlsConfig(base *url.URL, secure TLS) func() *tls.Config {
-	switch host := base.Hostname(); {
-	case base.Scheme != "https":
+	if base.Scheme != "https" {
 		return nil
-	case secure == nil:
-		return func() *tls.Config { return &tls.Config{ServerName: host, MinVersion: tls.VersionTLS12} }
-	default:
-		return func() *tls.Config { return secure(host) }
 	}
+	if secure == nil {
+		secure = transport.TLSConfig
+	}
+	return func() *tls.Config { return secure(base.Hostname()) }
 }
 
 // Capabilities implements sink.Sink.

@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"math/big"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/logstreamer/logstreamer/internal/protocol/jsontext"
 	"github.com/logstreamer/logstreamer/internal/sink"
 )
 
@@ -45,65 +47,70 @@ func readRejectedLines(r response, n int) ([]sink.Exception, error) {
 }
 
 // rejectedEntries returns the entries of the member "refused" of the body.
-func rejectedEntries(body []byte) ([]json.RawMessage, error) {
+func rejectedEntries(body []byte) ([][]byte, error) {
 	if !json.Valid(body) {
 		return nil, errors.New("the list of refused lines is not JSON")
 	}
-	var list json.RawMessage
-	err := forEachMember(body, func(name string, value json.RawMessage) error {
-		if name != "refused" {
-			return nil
+	object := bytes.TrimSpace(body)
+	if jsontext.KindOf(object) != jsontext.Object {
+		return nil, errNoObject
+	}
+	var list []byte
+	for name, value := range jsontext.Members(object) {
+		if string(jsontext.Decoded(name, nil)) != "refused" {
+			continue
 		}
 		if list != nil {
-			return errors.New("there are two lists of refused lines")
+			return nil, errors.New("there are two lists of refused lines")
 		}
 		list = value
-		return nil
-	})
-	if err != nil {
-		return nil, err
 	}
 	if len(list) == 0 || list[0] != '[' {
 		return nil, errors.New(`there is no list of refused lines: "refused" must be an array`)
 	}
-	var entries []json.RawMessage
-	return entries, json.Unmarshal(list, &entries)
+	return slices.Collect(jsontext.Elements(list)), nil
 }
+
+// errNoObject is the error of JSON that is not an object.
+var errNoObject = errors.New("it is not an object")
 
 // parseRejectedLine requires only the line number. A packet with an unknown code is rejected
 // with sink.Other; a numeric code is an HTTP status.
-func parseRejectedLine(entry json.RawMessage, packets int) (sink.Exception, error) {
-	var line sink.Exception
-	var seen struct{ line, code bool }
-	var code json.RawMessage
-	err := forEachMember(entry, func(name string, value json.RawMessage) (err error) {
-		twice := false
-		switch name {
+func parseRejectedLine(entry []byte, packets int) (line sink.Exception, err error) {
+	if jsontext.KindOf(entry) != jsontext.Object {
+		return line, errNoObject
+	}
+	var number, code []byte
+	for name, value := range jsontext.Members(entry) {
+		var known *[]byte
+		switch string(jsontext.Decoded(name, nil)) {
 		case "line":
-			twice, seen.line = seen.line, true
-			line.Packet, err = parseLineNumber(value, packets)
-			line.Packet--
+			known = &number
 		case "code":
-			twice, seen.code = seen.code, true
-			code = value
+			known = &code
 		case "detail":
 			line.Detail = jsonText(value)
+			continue
+		default:
+			continue
 		}
-		if twice {
-			return fmt.Errorf("it has %q twice", name)
+		if *known != nil {
+			return line, fmt.Errorf("it has %q twice", name)
 		}
-		return err
-	})
-	if err == nil && !seen.line {
-		err = errors.New(`it has no "line"`)
+		*known = value
 	}
+	if number == nil {
+		return line, errors.New(`it has no "line"`)
+	}
+	line.Packet, err = parseLineNumber(number, packets)
+	line.Packet--
 	line.Reason = lineReason(code)
 	return line, err
 }
 
 // parseLineNumber accepts any integral JSON number, such as 1.0, from 1 to the number of
 // packets.
-func parseLineNumber(value json.RawMessage, packets int) (int, error) {
+func parseLineNumber(value []byte, packets int) (int, error) {
 	const maxDigits = 64 // bounds the memory of the exact number
 	text := string(value)
 	about, err := strconv.ParseFloat(text, 64)
@@ -118,7 +125,7 @@ func parseLineNumber(value json.RawMessage, packets int) (int, error) {
 }
 
 // lineReason maps the code of a rejected line to a reason, empty for a throttled packet.
-func lineReason(code json.RawMessage) string {
+func lineReason(code []byte) string {
 	text := jsonText(code)
 	switch text {
 	case sink.Malformed, sink.InvalidPacket, sink.TooLarge, sink.UnsupportedMedia:
@@ -138,34 +145,10 @@ func lineReason(code json.RawMessage) string {
 }
 
 // jsonText returns the content of a JSON string, and the raw JSON of any other value.
-func jsonText(value json.RawMessage) string {
+func jsonText(value []byte) string {
 	var text string
 	if json.Unmarshal(value, &text) != nil {
 		return string(value)
 	}
 	return text
-}
-
-// forEachMember calls visit for each member of a JSON object in order, including duplicate
-// names. The object must be valid JSON.
-func forEachMember(object json.RawMessage, visit func(name string, value json.RawMessage) error) error {
-	decoder := json.NewDecoder(bytes.NewReader(object))
-	if begin, err := decoder.Token(); err != nil || begin != json.Delim('{') {
-		return errors.New("it is not an object")
-	}
-	for decoder.More() {
-		token, err := decoder.Token()
-		if err != nil {
-			return err
-		}
-		name, _ := token.(string)
-		var value json.RawMessage
-		if err := decoder.Decode(&value); err != nil {
-			return err
-		}
-		if err := visit(name, value); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -54,11 +54,8 @@ type Reader struct {
 }
 
 // NewReader returns a Reader. A name that is reserved for another field of the backend
-// becomes attributes.<name>; reserved may be nil.
+// becomes attributes.<name>.
 func NewReader(reserved func(name []byte) bool) *Reader {
-	if reserved == nil {
-		reserved = func([]byte) bool { return false }
-	}
 	return &Reader{reserved: reserved, seed: maphash.MakeSeed()}
 }
 

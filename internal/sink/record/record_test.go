@@ -50,7 +50,7 @@ func TestReader(t *testing.T) {
 			t.Errorf("%s\n%s, want\n%s", body, got, want)
 		}
 	}
-	if got := read(NewMetadataReader(nil), httpsinktest.Rich)[1]; got != "1640995200123000000 false shop web-1: time_unix_nano=0" {
+	if got := read(NewMetadataReader(reserveX), httpsinktest.Rich)[1]; got != "1640995200123000000 false shop web-1: time_unix_nano=0" {
 		t.Error(got)
 	}
 }
@@ -72,7 +72,7 @@ func TestMemoryIsReleased(t *testing.T) {
 	for i := range maxKeptEntries {
 		fmt.Fprintf(&many, `,"\\u0061%d":""`, i)
 	}
-	r := NewReader(nil)
+	r := NewReader(reserveX)
 	r.Reset(&packet.Packet{Body: []byte(`{"emitter_id":"e","packet_id":"p","messages":[{"timestamp":1,"level":"l","message":"m","metadata":{` + many.String()[1:] + `}}]}`)})
 	if r.Next(); len(r.Fields) != maxKeptEntries {
 		t.Fatal("it is not read")

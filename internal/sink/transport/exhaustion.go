@@ -1,6 +1,6 @@
-// Package transport has what sinks over HTTP share: it recognises connections that could not be
-// opened for lack of descriptors, ports or memory of this machine, which is no evidence about a
-// backend, and parses Retry-After.
+// Package transport has what sinks over HTTP share: TLS, what an exchange that failed means, and
+// Retry-After. It recognises connections that could not be opened for lack of descriptors, ports or
+// memory of this machine, which is no evidence about a backend.
 package transport
 
 import (
