@@ -115,7 +115,7 @@ func printConfig(p process, settings []config.Setting, loaded *config.Loaded[con
 	if text := resolved.LargeBodies(); text != "" {
 		_, _ = fmt.Fprintf(table, "\n%s.\n", text)
 	}
-	for _, text := range resolved.IneffectiveSettings() {
+	for _, text := range resolved.Warnings() {
 		_, _ = fmt.Fprintf(table, "\n%s.\n", text)
 	}
 	if text := loaded.Config.Admin.ShortToken(); text != "" {

@@ -148,7 +148,7 @@ func newOn(sockets Sockets, config Config, logger *slog.Logger) (*Distributor, e
 	if text := config.LargeBodies(); text != "" {
 		logger.Info(text)
 	}
-	for _, text := range config.IneffectiveSettings() {
+	for _, text := range config.Warnings() {
 		logger.Warn(text)
 	}
 	return d, nil
