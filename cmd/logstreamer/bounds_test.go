@@ -86,8 +86,8 @@ func TestLargeBodiesAreReported(t *testing.T) {
 	}
 }
 
-// Settings that others leave without effect are reported.
-func TestIneffectiveSettingsAreReported(t *testing.T) {
+// Settings that others leave without effect are reported by check.
+func TestWarningsAreReported(t *testing.T) {
 	for arguments, want := range map[string]string{
 		"-nats-url=nats://n:4222":                    "NATS_URL has no effect with JOURNAL=memory",
 		"-forward-shared-key=k":                      "FORWARD_SHARED_KEY has no effect",

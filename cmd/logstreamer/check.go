@@ -113,7 +113,7 @@ func printConfig(p process, settings []config.Setting, loaded *config.Loaded[con
 	if !fine {
 		_, _ = fmt.Fprintf(table, "\nThe weights sum to %.6g, not to about 1; their proportions are used.\n", sum)
 	}
-	for _, text := range slices.Concat(resolved.LargeBodies(), resolved.IneffectiveSettings()) {
+	for _, text := range slices.Concat(resolved.LargeBodies(), resolved.Warnings()) {
 		_, _ = fmt.Fprintf(table, "\n%s.\n", text)
 	}
 	if text := loaded.Config.Admin.ShortToken(); text != "" {

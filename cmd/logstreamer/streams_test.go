@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -47,6 +48,17 @@ func TestStreams(t *testing.T) {
 	code, stdout, stderr := run(check...)
 	if code != exitOK || !strings.Contains(stdout, "LOGSTREAMER-2  missing: a start makes it") || !strings.Contains(stdout, "survive a crash of the NATS server, and a power failure of it") {
 		t.Errorf("%d %s\n%s", code, stderr, stdout)
+	}
+	if !strings.Contains(stdout, "JETSTREAM_REPLICAS is 1: accepted packets are lost with the disk of their NATS server") {
+		t.Errorf("no warning in\n%s", stdout)
+	}
+	for _, command := range []string{"inspect", "verify", "export"} {
+		if code, _, stderr := run("journal", command); code != exitFailed || !strings.Contains(stderr, "there is no stream LOGSTREAMER-0: JETSTREAM_STREAM") {
+			t.Errorf("%s without streams: %d %s", command, code, stderr)
+		}
+	}
+	if code, _, stderr := invoke(t, slices.Concat(check, nats, []string{"-jetstream-replicas=3"})...); code != exitFailed || !strings.Contains(stderr, "LOGSTREAMER-0 cannot be made: the NATS server is in no cluster: JETSTREAM_REPLICAS is 3") {
+		t.Errorf("three replicas of one server: %d %s", code, stderr)
 	}
 	storePackets(t, server.URL())
 	for command, want := range map[string]string{

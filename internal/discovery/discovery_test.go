@@ -249,9 +249,13 @@ func TestWatcher(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	var ends sync.WaitGroup
 	defer ends.Wait()
+	resolved := server.Queries()
 	w.Watch(ctx, []Group{group})
 	if w.Members(Group{Host, "unknown.test"}) != nil {
 		t.Error("a group that is not watched is known")
+	}
+	for server.Queries() < resolved+2 { // of Watch itself, which must not see what follows
+		runtime.Gosched()
 	}
 	server.Set("a.test", "60 IN A 127.0.0.2", "60 IN A 127.0.0.3")
 	w.Refresh()

@@ -53,6 +53,17 @@ func NewResolver(server string) *Resolver {
 	return r
 }
 
+// HostResolver returns a resolver for the hosts of members that queries a server, host:port, or with
+// "" that of the system.
+func HostResolver(server string) *net.Resolver {
+	if server == "" {
+		return net.DefaultResolver
+	}
+	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, network, server)
+	}}
+}
+
 // errNoMembers is a response without records.
 var errNoMembers = errors.New("the name has no addresses")
 

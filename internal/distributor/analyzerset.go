@@ -59,7 +59,7 @@ func (d *Distributor) find(id string) (running, bool) {
 func (d *Distributor) newAnalyzer(config Config, m member) (running, error) {
 	target := m.Target
 	logger := d.logger.With("component", "upstream")
-	way, secure, err := d.credentials.sink(target, config.AnalyzerTLS, logger.With("analyzer", target.ID))
+	way, secure, err := d.credentials.sink(target, config.AnalyzerTLS, m.resolver(config), logger.With("analyzer", target.ID))
 	if err != nil {
 		return running{}, err
 	}

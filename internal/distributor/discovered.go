@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"hash/fnv"
+	"net"
 	"slices"
 	"time"
 
@@ -22,6 +23,15 @@ type member struct {
 	Target
 	group      string // the id of the group, or empty
 	registered bool   // registered by a lease
+}
+
+// resolver returns what finds the host of the member's URL: a name of a service is one of the name
+// server that lists the service.
+func (m member) resolver(config Config) *net.Resolver {
+	if m.group != "" && !m.registered {
+		return discovery.HostResolver(config.NameServer)
+	}
+	return net.DefaultResolver
 }
 
 // group returns the group that the target is, or reports that it is no group.

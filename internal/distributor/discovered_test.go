@@ -156,6 +156,27 @@ func TestGroupThatCannotBeResolved(t *testing.T) {
 	until(t, "one analyzer is left", func() bool { return len(s.present()) == 1 })
 }
 
+// The hosts of a service are names of the name server that lists it, for analyzers and for backends.
+func TestHostsOfAService(t *testing.T) {
+	p := newPool(t, 1)
+	_, port, err := net.SplitHostPort(p.analyzers[0].Address())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Set(service, fmt.Sprintf("60 IN SRV 0 1 %s one.members.test.", port))
+	p.Set("one.members.test", "60 IN A 127.0.0.1")
+	s := startAlone(t, p.config(t, Target{ID: "logs", URL: "srv+vlogs+http://" + service, Weight: 0.5}))
+	for _, group := range []string{"pool", "logs"} {
+		until(t, group+" is reached", func() bool { return isReached(s, group) })
+	}
+}
+
+// isReached reports whether the member of a group responds to probes, in whatever way.
+func isReached(s *system, group string) bool {
+	members := s.ofGroup(group)
+	return len(members) == 1 && (members[0].Healthy() || strings.Contains(members[0].Cause(), "the probe was answered"))
+}
+
 // A group that is unknown at the start is found later. A drain and the removal of a group apply to
 // all of its members.
 func TestDrainAndRemovalOfGroup(t *testing.T) {

@@ -149,7 +149,7 @@ func newOn(sockets Sockets, config Config, logger *slog.Logger) (*Distributor, e
 	for _, text := range config.LargeBodies() {
 		logger.Info(text)
 	}
-	for _, text := range config.IneffectiveSettings() {
+	for _, text := range config.Warnings() {
 		logger.Warn(text)
 	}
 	return d, nil

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"log/slog"
+	"net"
 	"slices"
 	"strings"
 
@@ -91,33 +92,33 @@ func (b backend) authorization() authorization {
 	return authorization{b.http.TokenFile(), b.http.Scheme()}
 }
 
-// sink returns the sink of an analyzer, and its TLS, nil if it has none.
-func (c *credentials) sink(t Target, fallback certificate.ClientConfig, logger *slog.Logger) (sink.Sink, *clientTLS, error) {
+// sink returns the sink of an analyzer, whose host a resolver finds, and its TLS, nil if it has none.
+func (c *credentials) sink(t Target, fallback certificate.ClientConfig, resolver *net.Resolver, logger *slog.Logger) (sink.Sink, *clientTLS, error) {
 	client, err := c.analyzer(t, fallback)
 	if err != nil {
 		return nil, nil, err
 	}
 	if client == nil {
-		way, err := c.sinkOver(nil, t, logger)
+		way, err := c.sinkOver(nil, t, resolver, logger)
 		return way, nil, err
 	}
 	own := new(clientTLS)
 	own.current.Store(client)
-	way, err := c.sinkOver(own.config, t, logger)
+	way, err := c.sinkOver(own.config, t, resolver, logger)
 	return way, own, err
 }
 
-func (c *credentials) sinkOver(secure func(host string) *tls.Config, t Target, logger *slog.Logger) (sink.Sink, error) {
+func (c *credentials) sinkOver(secure func(host string) *tls.Config, t Target, resolver *net.Resolver, logger *slog.Logger) (sink.Sink, error) {
 	b, err := t.backend()
 	if err != nil {
 		return nil, err
 	}
 	if b.endpoint.Kind == sink.Native {
-		way := native.New(b.endpoint.Base, nil, secure, logger)
+		way := native.New(b.endpoint.Base, native.DialBy(resolver), secure, logger)
 		way.DetectLoops(c.pseudonym)
 		return way, nil
 	}
-	deps := httpsink.Dependencies{TLS: secure, Logger: logger}
+	deps := httpsink.Dependencies{Dial: (&net.Dialer{Resolver: resolver}).DialContext, TLS: secure, Logger: logger}
 	if deps.Authorization, err = c.authorization(t, b.authorization()); err != nil {
 		return nil, err
 	}

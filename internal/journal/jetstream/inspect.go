@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -130,6 +131,9 @@ func (r *reader) stream(ctx context.Context, partition int) (StreamReport, error
 	stream, err := r.js.Stream(ctx, want.Name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		one.Missing = true
+		if want.Replicas > 1 && r.conn.ConnectedClusterName() == "" {
+			one.refused = fmt.Errorf("the stream %s cannot be made: the NATS server is in no cluster: JETSTREAM_REPLICAS is %d and must be 1", want.Name, want.Replicas)
+		}
 		return one, nil
 	}
 	if err != nil {
@@ -208,6 +212,9 @@ func read(ctx context.Context, c Config, visit func(*record) error) (Report, err
 	found, err := r.report(ctx)
 	if err != nil {
 		return found, err
+	}
+	if !slices.ContainsFunc(found.Streams, func(one StreamReport) bool { return !one.Missing }) {
+		return found, fmt.Errorf("there is no stream %s: JETSTREAM_STREAM is the first part of the streams' names", c.streamOf(0))
 	}
 	for _, one := range found.Streams {
 		if !one.Missing && one.Envelopes > 0 {

@@ -58,6 +58,7 @@ type streamState struct {
 	bytes, limit, messages int64
 	first                  time.Time // when the oldest message was stored
 	replicas, current      int       // servers that keep the stream, and those that are up to date
+	leads                  bool      // the stream has a leader
 	at                     time.Time // when the stream reported it
 }
 

@@ -233,12 +233,15 @@ func apiError(err error, stream string) error {
 func stateOf(info *jetstream.StreamInfo) streamState {
 	s := streamState{
 		bytes: int64(info.State.Bytes), limit: info.Config.MaxBytes, messages: int64(info.State.Msgs),
-		replicas: info.Config.Replicas, current: 1, at: time.Now(),
+		replicas: info.Config.Replicas, current: 1, leads: true, at: time.Now(),
 	}
 	if info.State.Msgs > 0 {
 		s.first = info.State.FirstTime
 	}
 	if info.Cluster != nil {
+		if info.Cluster.Leader == "" { // then the server that responds is one of the peers
+			s.current, s.leads = 0, false
+		}
 		for _, peer := range info.Cluster.Replicas {
 			if peer.Current && !peer.Offline {
 				s.current++
@@ -248,5 +251,6 @@ func stateOf(info *jetstream.StreamInfo) streamState {
 	return s
 }
 
-// hasQuorum reports whether a majority of the servers that keep the stream is up to date.
-func (s streamState) hasQuorum() bool { return 2*s.current > s.replicas }
+// hasQuorum reports whether the stream has a leader, and a majority of the servers that keep it is up
+// to date.
+func (s streamState) hasQuorum() bool { return s.leads && 2*s.current > s.replicas }

@@ -4,6 +4,7 @@ package datadog
 import (
 	"errors"
 	"net/http"
+	"strings"
 	"sync"
 
 	"github.com/logstreamer/logstreamer/internal/http1"
@@ -14,22 +15,28 @@ import (
 	"github.com/logstreamer/logstreamer/internal/server"
 )
 
-// The paths of the protocol. Old agents send to inputPath.
+// The paths of the protocol. Old agents send to inputPath, or below it with the token.
 const (
 	logsPath     = "/api/v2/logs"
 	inputPath    = "/v1/input"
 	validatePath = "/api/v1/validate"
 )
 
+// tokenParameters are the names of parameters with the token; old agents validate api_key.
+var tokenParameters = []string{"dd-api-key", "api_key"}
+
 var errNoRecord = errors.New("the body must be a JSON object, or an array of them")
 
-// fields are the members of records that set more than metadata.
-var fields = record.NewDocumentFields("timestamp", "date", "@timestamp", "service", "ddsource", "source", "hostname", "host")
+// fields are the members of records that set more than metadata, or have a default.
+var fields = record.NewDocumentFields("service", "ddsource", "hostname", "ddtags", "timestamp", "date", "@timestamp", "source", "host")
+
+// The first fields have defaults in the query of the request, as parameters of these names.
+var parameters = [...]string{"service", "ddsource", "hostname", "ddtags"}
 
 var (
-	timeFields     = []int{0, 1, 2}
-	serviceFields  = []int{3, 4, 5}
-	instanceFields = []int{6, 7}
+	timeFields     = []int{4, 5, 6}
+	serviceFields  = []int{0, 1, 7}
+	instanceFields = []int{2, 8}
 )
 
 // Protocol answers requests. It may be used concurrently.
@@ -46,9 +53,9 @@ func New(r *receiver.Receiver) *Protocol {
 // Handle implements receiver.HTTP.
 func (p *Protocol) Handle(r *server.Request, to *http1.Response) (handled bool) {
 	method := http.MethodPost
-	switch r.Path {
-	case logsPath, inputPath:
-	case validatePath:
+	switch {
+	case r.Path == logsPath || r.Path == inputPath || tokenOfPath(r) != "":
+	case r.Path == validatePath:
 		method = http.MethodGet
 	default:
 		return false
@@ -75,15 +82,30 @@ func (p *Protocol) Handle(r *server.Request, to *http1.Response) (handled bool) 
 	return true
 }
 
-// token returns the token of a request: DD-API-KEY, as a field or a parameter, or Authorization.
+// token returns the token of a request: DD-API-KEY, as a field or a parameter, the end of the path, or
+// Authorization.
 func token(r *server.Request) []byte {
 	if key := r.Head.Field("dd-api-key"); len(key) > 0 {
 		return key
 	}
-	if key, given := r.Parameter("dd-api-key"); given {
+	for _, name := range tokenParameters {
+		if key, given := r.Parameter(name); given {
+			return []byte(key)
+		}
+	}
+	if key := tokenOfPath(r); key != "" {
 		return []byte(key)
 	}
 	return receiver.Token(r.Head.Authorization)
+}
+
+// tokenOfPath returns what is below inputPath, or "".
+func tokenOfPath(r *server.Request) string {
+	key, found := strings.CutPrefix(r.Path, inputPath+"/")
+	if !found || strings.Contains(key, "/") {
+		return ""
+	}
+	return key
 }
 
 // accept has the records of a request accepted, or returns why they are not.
@@ -96,9 +118,11 @@ func (p *Protocol) accept(r *server.Request, from receiver.Sender) *problem.Prob
 	}
 	request := p.receiver.NewRequest(ctx, from, body)
 	t := p.translators.Get().(*translator)
-	err := t.translate(request)
+	target := t.begin(r, request)
+	err := t.translate()
+	t.end()
 	p.translators.Put(t)
-	return p.receiver.AcceptRequest(request, logsPath, err)
+	return p.receiver.AcceptRequest(request, target, err)
 }
 
 // refuse answers with a status that Datadog's agents handle: they retry after 429 and 5xx.
@@ -115,18 +139,34 @@ func refuse(to *http1.Response, why *problem.Problem) {
 // translator makes packets of records. It is reused, and must not be used concurrently.
 type translator struct {
 	request  *receiver.Request
+	defaults [len(parameters)][]byte // of the request's query, by the index of fields
 	document record.Document
 	message  record.Message
+	emitter  []byte
+}
+
+// begin starts a request. It returns what the records depend on beside the body.
+func (t *translator) begin(r *server.Request, request *receiver.Request) (target string) {
+	t.request, target = request, logsPath
+	for n, name := range parameters {
+		value, _ := r.Parameter(name)
+		t.defaults[n] = []byte(value)
+		if value != "" {
+			target += "\x00" + name + "=" + value
+		}
+	}
+	return target
+}
+
+// end releases the request, and memory that a large one needed.
+func (t *translator) end() {
+	t.request = nil
+	t.message.Trim()
 }
 
 // translate translates a record, or an array of records.
-func (t *translator) translate(request *receiver.Request) error {
-	t.request = request
-	defer func() {
-		t.request = nil
-		t.message.Trim()
-	}()
-	value, err := jsontext.Valid(request.Body)
+func (t *translator) translate() error {
+	value, err := jsontext.Valid(t.request.Body)
 	if err != nil {
 		return err
 	}
@@ -152,7 +192,33 @@ func (t *translator) record(object []byte) error {
 	d.Use(from)
 	t.request.Begin(&t.message, nano)
 	t.message.SetString("input", "datadog")
-	emitter := d.Emitter(serviceFields, instanceFields, t.request.Client)
+	for n, name := range parameters {
+		if value := t.defaults[n]; len(value) > 0 && d.Value(n) == nil {
+			t.message.Set(name, value)
+		}
+	}
+	emitter := t.emitterID()
 	d.AddTo(&t.message)
 	return t.request.Add(t.request.Packets.Group(emitter), &t.message)
+}
+
+// emitterID returns the emitter_id of the record, until the next call.
+func (t *translator) emitterID() []byte {
+	t.emitter = append(t.emitter[:0], t.first(serviceFields)...)
+	t.emitter = record.AppendInstance(t.emitter, t.first(instanceFields), t.request.Client)
+	return t.emitter
+}
+
+// first returns the first text of some fields, or defaults of those that the record lacks, until the
+// next call.
+func (t *translator) first(indices []int) []byte {
+	for _, n := range indices {
+		if text := t.document.Text(n); len(text) > 0 {
+			return text
+		}
+		if n < len(t.defaults) && t.document.Value(n) == nil && len(t.defaults[n]) > 0 {
+			return t.defaults[n]
+		}
+	}
+	return nil
 }

@@ -32,6 +32,25 @@ go: 1700000000000 INFO {"a":1} j {body_key=message ddsource=go input=datadog}`
 	}
 }
 
+// Parameters of the query are defaults of records, and part of what a repetition has in common.
+func TestParameters(t *testing.T) {
+	s := new(protocoltest.System).Start(t, "datadog")
+	p := New(s.Receiver)
+	const body = `[{"message":"one","timestamp":1700000000123},{"message":"two","timestamp":1700000000123,"service":"own","hostname":"","ddtags":"a:b"}]`
+	for _, query := range []string{"?ddsource=nodejs&service=shop&hostname=web%201&ddtags=env:x", "?service=shop", "?service=shop", ""} {
+		s.Do(p, logs+query, body)
+	}
+	const want = `shop/web 1: 1700000000123 INFO one {body_key=message ddsource=nodejs ddtags=env:x hostname=web 1 input=datadog service=shop}
+own: 1700000000123 INFO two {body_key=message ddsource=nodejs ddtags=a:b hostname= input=datadog service=own}
+shop: 1700000000123 INFO one {body_key=message input=datadog service=shop}
+own: 1700000000123 INFO two {body_key=message ddtags=a:b hostname= input=datadog service=own}
+192.0.2.1: 1700000000123 INFO one {body_key=message input=datadog}
+own: 1700000000123 INFO two {body_key=message ddtags=a:b hostname= input=datadog service=own}`
+	if got := s.NewText(); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
 func TestUntimed(t *testing.T) {
 	s := new(protocoltest.System).Start(t, "datadog")
 	p := New(s.Receiver)
@@ -64,6 +83,9 @@ func TestResponses(t *testing.T) {
 		"other key":   {locked(), "GET /api/v1/validate", ``, []string{"DD-API-KEY: other"}, 403},
 		"key":         {locked(), logs, `{}`, []string{"DD-API-KEY: secret"}, 202},
 		"a parameter": {locked(), "POST /v1/input?dd-api-key=secret", `{}`, nil, 202},
+		"old key":     {locked(), "GET /api/v1/validate?api_key=secret", ``, nil, 200},
+		"a path":      {locked(), "POST /v1/input/secret", `{}`, nil, 202},
+		"other path":  {locked(), "POST /v1/input/other", `{}`, nil, 403},
 		"bearer":      {locked(), logs, `{}`, []string{"Authorization: Bearer secret"}, 202},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -21,8 +21,8 @@ import (
 )
 
 const (
-	// holdTimeout is how long an acknowledgement waits for capacity. Clients have timeouts of
-	// their own, Fluentd's being a minute.
+	// holdTimeout is how long a chunk waits to be read, and an acknowledgement for capacity. Clients
+	// have timeouts of their own, Fluentd's being a minute.
 	holdTimeout = 30 * time.Second
 	// frameTimeout bounds the arrival of a message that has begun.
 	frameTimeout = 30 * time.Second
@@ -77,7 +77,7 @@ func (p *Protocol) HandleConnection(ctx context.Context, c stream.Conn) {
 			return
 		}
 	}
-	config := framed.Config{MaxFrame: p.receiver.MaxBodyBytes(), Timeout: frameTimeout}
+	config := framed.Config{MaxFrame: p.receiver.MaxBodyBytes(), Timeout: frameTimeout, Hold: holdTimeout}
 	p.closed(c.RemoteAddr(), framed.Read(ctx, c.Conn, config, p.receiver, s))
 }
 

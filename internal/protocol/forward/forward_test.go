@@ -3,6 +3,7 @@ package forward
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -10,6 +11,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
@@ -209,6 +211,30 @@ func TestHeldAcknowledgement(t *testing.T) {
 	if got := c.read(); !reflect.DeepEqual(got, ack("c")) || len(f.Messages()) != 2 {
 		t.Errorf("%v, %+v", got, f.Messages())
 	}
+}
+
+// A connection on which a chunk arrives while there is no capacity is closed after holdTimeout.
+func TestHeldChunk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := (&protocoltest.System{Journal: protocoltest.Journal{NoCapacity: true}}).Start(t, "forward")
+		local, remote := net.Pipe()
+		defer local.Close()
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Hour)
+		defer cancel()
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			defer remote.Close()
+			New(Config{}, f.Receiver).HandleConnection(ctx, stream.Conn{Conn: remote})
+		}()
+		time.Sleep(time.Hour) // while nothing arrives
+		begun := time.Now()
+		_, _ = local.Write(pack([]any{"t", 1, log("a"), pairs{{"chunk", "c"}}}))
+		<-ended
+		if held := time.Since(begun); held != holdTimeout || f.Count(refusedRequests, string(problem.Overloaded)) != 1 {
+			t.Errorf("closed after %v, %v are counted", held, f.Count(refusedRequests, string(problem.Overloaded)))
+		}
+	})
 }
 
 // A stop while there is no capacity closes the connection without an acknowledgement, and counts

@@ -32,7 +32,7 @@ var (
 	// ErrCut is returned if the connection ended within a frame.
 	ErrCut = errors.New("the connection ended within a frame")
 	// ErrNoMemory is returned if there was no memory for a frame in time.
-	ErrNoMemory = errors.New("there is no memory for a frame")
+	ErrNoMemory = errors.New("there was no capacity for a frame in time")
 )
 
 // Consumer takes the frames of one connection.
@@ -61,13 +61,18 @@ type Config struct {
 	Timeout time.Duration
 	// Delay is the time that a small batch waits for more data.
 	Delay time.Duration
+	// Hold bounds the time for which a frame that has begun to arrive waits to be read, because there
+	// is no memory; 0 does not bound it.
+	Hold time.Duration
 }
 
 // Read reads a connection until it ends, ctx ends or the consumer fails. The error is nil when the
 // connection ended between two frames. When ctx ends, the deadline for reads of the connection must
 // have been set to a time in the past, and all data that was read is consumed.
 func Read(ctx context.Context, conn net.Conn, config Config, memory Memory, consumer Consumer) error {
-	r := &reader{ctx: ctx, conn: conn, config: config, memory: memory, size: minBuffer}
+	noWait, cancel := context.WithCancel(ctx)
+	cancel()
+	r := &reader{ctx: ctx, noWait: noWait, conn: conn, config: config, memory: memory, size: minBuffer}
 	defer r.release()
 	for {
 		ended, err := r.fill()
@@ -91,6 +96,7 @@ func Read(ctx context.Context, conn net.Conn, config Config, memory Memory, cons
 // reader is one connection. Its buffer begins with the incomplete frame, if there is one.
 type reader struct {
 	ctx    context.Context
+	noWait context.Context // has ended
 	conn   net.Conn
 	config Config
 	memory Memory
@@ -102,11 +108,15 @@ type reader struct {
 
 // fill reads available data, at least one byte unless the connection has ended.
 func (r *reader) fill() (ended bool, err error) {
+	begins := r.buffer == nil
 	if err := r.grow(); err != nil {
 		return false, err
 	}
-	if r.buffer == nil { // the connection is to be closed
+	switch {
+	case r.buffer == nil: // the connection is to be closed
 		return true, nil
+	case begins && len(r.buffer.Body) > 0: // more need not follow
+		return false, nil
 	}
 	var deadline time.Time // none between frames
 	if len(r.buffer.Body) > 0 {
@@ -135,12 +145,8 @@ func (r *reader) slow() error {
 
 // read reads once, and reports whether the connection has ended.
 func (r *reader) read(deadline time.Time) (ended bool) {
-	_ = r.conn.SetReadDeadline(deadline)
-	if r.ctx.Err() != nil { // the read may have replaced the deadline of the end
-		_ = r.conn.SetReadDeadline(time.Unix(1, 0))
-	}
 	body := r.buffer.Body
-	n, err := r.conn.Read(body[len(body):cap(body)])
+	n, err := r.receive(body[len(body):cap(body)], deadline)
 	if len(body) == 0 && n > 0 {
 		r.begun = time.Now()
 	}
@@ -149,11 +155,46 @@ func (r *reader) read(deadline time.Time) (ended bool) {
 	return err != nil
 }
 
+// receive reads once.
+func (r *reader) receive(into []byte, deadline time.Time) (n int, err error) {
+	_ = r.conn.SetReadDeadline(deadline)
+	if r.ctx.Err() != nil { // the read may have replaced the deadline of the end
+		_ = r.conn.SetReadDeadline(time.Unix(1, 0))
+	}
+	return r.conn.Read(into)
+}
+
+// begin takes the buffer of the next frame. Without memory, Config.Hold begins with the first byte,
+// so that a connection on which nothing arrives is not closed.
+func (r *reader) begin() error {
+	if r.config.Hold == 0 {
+		r.buffer = r.memory.Lend(r.ctx, r.size)
+		return nil
+	}
+	if r.buffer = r.memory.Lend(r.noWait, r.size); r.buffer != nil {
+		return nil
+	}
+	var first [1]byte
+	if _, err := r.receive(first[:], time.Time{}); err != nil {
+		return nil //nolint:nilerr // the connection ended between two frames
+	}
+	ctx, cancel := context.WithTimeout(r.ctx, r.config.Hold)
+	defer cancel()
+	r.buffer = r.memory.Lend(ctx, r.size)
+	switch {
+	case r.buffer != nil:
+		r.buffer.Body, r.begun = append(r.buffer.Body, first[0]), time.Now()
+		return nil
+	case r.ctx.Err() != nil:
+		return nil
+	}
+	return ErrNoMemory
+}
+
 // grow makes capacity for at least one byte. A frame that fills the buffer gets a larger buffer.
 func (r *reader) grow() error {
 	if r.buffer == nil {
-		r.buffer = r.memory.Lend(r.ctx, r.size)
-		return nil
+		return r.begin()
 	}
 	held := len(r.buffer.Body)
 	if held < cap(r.buffer.Body) {
@@ -194,9 +235,7 @@ func (r *reader) discard(used int) {
 		// the frame continues
 	case capacity < r.size || capacity > 4*max(r.size, rest):
 		r.begun = time.Now()
-		ctx, cancel := context.WithDeadline(r.ctx, r.begun) // without waiting
-		defer cancel()
-		if fitting := r.memory.Lend(ctx, max(r.size, rest)); fitting != nil {
+		if fitting := r.memory.Lend(r.noWait, max(r.size, rest)); fitting != nil {
 			r.replace(fitting)
 		}
 	default:

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/logstreamer/logstreamer/internal/packet"
+	"github.com/logstreamer/logstreamer/internal/worker"
 )
 
 // lines is a consumer of lines.
@@ -68,18 +69,19 @@ func (l *lines) maxConsumed() int {
 	return l.maxBytes
 }
 
-// pool lends memory while open is set.
+// pool lends memory unless closed is set.
 type pool struct {
 	packet.Pool
 	held   atomic.Int64
-	closed bool
+	closed atomic.Bool
 	limit  int64 // of bytes at once; 0 is none
 }
 
 func (p *pool) Lend(ctx context.Context, size int) *packet.Packet {
-	if p.closed {
-		<-ctx.Done()
-		return nil
+	for p.closed.Load() {
+		if !worker.Sleep(ctx, time.Millisecond) {
+			return nil
+		}
 	}
 	lent := p.Get(size)
 	p.held.Add(lent.Footprint())
@@ -207,7 +209,7 @@ func TestReadErrors(t *testing.T) {
 		"the consumer": {func(t *testing.T, b *testbed) { b.fail = io.ErrNoProgress; b.send(t, "a\n") }, io.ErrNoProgress},
 		"no memory": {func(t *testing.T, b *testbed) {
 			b.send(t, "x")
-			b.closed = true
+			b.closed.Store(true)
 			_, _ = io.WriteString(b.client, strings.Repeat("x", 2*minBuffer))
 		}, ErrNoMemory},
 	} {
@@ -254,6 +256,47 @@ func TestWaitingConsumer(t *testing.T) {
 			t.Error("the connection was read")
 		}
 		close(b.block)
+		b.end(t, nil)
+	})
+}
+
+// Without memory a connection waits for it as long as nothing arrives, and for Config.Hold from the
+// first byte of a frame on.
+func TestHold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		config := Config{MaxFrame: 100, Timeout: 10 * time.Second, Hold: 30 * time.Second}
+		open := func() *testbed {
+			b := start(t, config)
+			b.send(t, "a\n")
+			b.closed.Store(true)
+			b.send(t, "b\n") // with the buffer that it has
+			time.Sleep(time.Hour)
+			return b
+		}
+		b := open()
+		go func() { _, _ = io.WriteString(b.client, "\n") }() // one byte is a frame
+		time.Sleep(config.Hold - time.Second)
+		b.closed.Store(false)
+		b.send(t, "c\n")
+		if got := b.got(); len(got) != 4 || got[2][0] != "" || got[3][0] != "c" {
+			t.Errorf("%q", got)
+		}
+		b.end(t, nil)
+
+		b = open()
+		begun := time.Now()
+		go func() { _, _ = io.WriteString(b.client, "c\n") }()
+		if err := <-b.result; !errors.Is(err, ErrNoMemory) || time.Since(begun) != config.Hold {
+			t.Errorf("%v after %v", err, time.Since(begun))
+		}
+		b.result <- nil
+		b.end(t, nil)
+
+		b = open()
+		b.end(t, nil) // while nothing arrives
+		b = open()
+		b.cancel()
+		_ = b.server.SetReadDeadline(time.Unix(1, 0))
 		b.end(t, nil)
 	})
 }

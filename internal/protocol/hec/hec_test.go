@@ -32,6 +32,8 @@ s: 1700000000500 INFO {"a":[1,2]} j {input=hec source=s}`, []string{"Content-Typ
 			"192.0.2.1: 1700000000000 INFO one {input=hec}\n192.0.2.1: 1700000000000 INFO two {input=hec}", nil},
 		"blank beside another": {event, `{"time":1700000000,"event":""}{"time":1700000000,"event":"two"}`,
 			"192.0.2.1: 1700000000000 INFO (empty) {body_empty=true input=hec}\n192.0.2.1: 1700000000000 INFO two {input=hec}", nil},
+		"fields that are no object": {event, `{"time":1700000000,"event":"one","fields":["a"]}{"time":1700000000,"event":"two","fields":null}`,
+			"192.0.2.1: 1700000000000 INFO one {fields=[\"a\"](j) input=hec}\n192.0.2.1: 1700000000000 INFO two {input=hec}", nil},
 		"escaped names": {event, `{"t\u0069me":1700000000,"\u0065vent":{"m\u0065ssage":"m"},"h\u006fst":"h"}`,
 			"h: 1700000000000 INFO m {body_key=message host=h input=hec}", nil},
 		"raw": {"POST /services/collector/raw?host=h&sourcetype=t&time=1700000000", "one\r\n\ntwo", "t/h: 1700000000000 INFO one {host=h input=hec sourcetype=t}\nt/h: 1700000000000 INFO two {host=h input=hec sourcetype=t}", nil},

@@ -161,12 +161,20 @@ func (t *translator) addFields() {
 			m.Set(one.name, text)
 		}
 	}
-	if fields := t.values[fieldFields]; fields != nil && jsontext.KindOf(fields) == jsontext.Object {
+	fields := t.values[fieldFields]
+	if fields == nil {
+		return
+	}
+	switch jsontext.KindOf(fields) {
+	case jsontext.Null:
+	case jsontext.Object:
 		t.extra.Read(fields, eventFields)
 		t.extra.SetLevel(m)
 		for name, value := range t.extra.Unused() {
 			m.AddJSON(name, value)
 		}
+	default:
+		m.AddJSON([]byte("fields"), fields)
 	}
 }
 

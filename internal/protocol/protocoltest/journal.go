@@ -14,6 +14,8 @@ import (
 type Journal struct {
 	// Full and Unwritable make it refuse packets, although CheckCapacity reports capacity.
 	Full, Unwritable bool
+	// NoCapacity makes CheckCapacity report that it is full.
+	NoCapacity bool
 	// Discard makes it record nothing, for benchmarks.
 	Discard bool
 	// Limit is the maximum number of packets of one Append; 0 is no limit.
@@ -100,7 +102,12 @@ func (j *Journal) AwaitRefused(calls int) {
 }
 
 // CheckCapacity implements intake.Journal.
-func (*Journal) CheckCapacity(int) error { return nil }
+func (j *Journal) CheckCapacity(int) error {
+	if j.NoCapacity {
+		return journal.ErrFull
+	}
+	return nil
+}
 
 // Fits implements intake.Journal.
 func (*Journal) Fits(int) bool { return true }

@@ -373,3 +373,20 @@ func TestRejectedRecords(t *testing.T) {
 		t.Errorf("%v records were accepted", got)
 	}
 }
+
+// Clients that are to send a request again are told when.
+func TestRetryAfterOf(t *testing.T) {
+	for _, c := range []struct {
+		why  problem.Problem
+		want int
+	}{
+		{problem.Problem{Code: problem.SlowRequest}, 1},
+		{problem.Problem{Code: problem.Overloaded, RetryAfter: 2}, 2},
+		{problem.Problem{Code: problem.RateLimited, RetryAfter: 60}, 5},
+		{problem.Problem{Code: problem.TooLarge}, 0},
+	} {
+		if got := RetryAfterOf(&c.why); got != c.want {
+			t.Errorf("%+v: %d", c.why, got)
+		}
+	}
+}

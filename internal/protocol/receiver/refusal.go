@@ -106,10 +106,16 @@ func StatusOf(why *problem.Problem) int {
 	}
 }
 
-// RetryAfterOf returns the wait in a refusal to clients of other systems, in seconds.
+// RetryAfterOf returns the wait in a refusal to clients of other systems, in seconds, which is at
+// least one if they are to send the request again.
 func RetryAfterOf(why *problem.Problem) int {
 	const limit = 5
-	return min(why.RetryAfter, limit)
+	switch StatusOf(why) {
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+		return min(max(why.RetryAfter, 1), limit)
+	default:
+		return min(why.RetryAfter, limit)
+	}
 }
 
 // RefuseText answers with a refusal as plain text.

@@ -40,11 +40,16 @@ type Dial func(ctx context.Context, network, address string) (net.Conn, error)
 // TLS returns the configuration of one handshake with a host. It is called concurrently.
 type TLS func(host string) *tls.Config
 
-// New returns the sink of the analyzer at a base URL of sink.ParseURL. A nil dial tries all
-// addresses of a host; a nil secure trusts the CAs of the system. It is for https only.
+// DialBy returns a Dial for one host, which tries all addresses that a resolver finds.
+func DialBy(resolver *net.Resolver) Dial {
+	return (&addresses{lookup: resolver.LookupNetIP, dial: new(net.Dialer).DialContext}).open
+}
+
+// New returns the sink of the analyzer at a base URL of sink.ParseURL. A nil dial is that of the
+// system's resolver; a nil secure trusts the CAs of the system. It is for https only.
 func New(base *url.URL, dial Dial, secure TLS, logger *slog.Logger) *Sink {
 	if dial == nil {
-		dial = (&addresses{lookup: net.DefaultResolver.LookupNetIP, dial: new(net.Dialer).DialContext}).open
+		dial = DialBy(net.DefaultResolver)
 	}
 	s := &Sink{base: base, dial: transport.Monitor(newDialer(dial, sink.HostPort(base), tlsConfig(base, secure)), logger)}
 	s.epoch.init()
