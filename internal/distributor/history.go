@@ -96,7 +96,7 @@ func age(since, now time.Time) float64 {
 func (s *snapshots) analyzer(a AnalyzerStatus, now time.Time) history.Group {
 	routed := s.rate("analyzers/"+a.ID, now, a.Routed.Messages)
 	return history.Group{
-		Texts: []history.Text{{Name: "health", Value: a.Health}, {Name: "out", Value: a.Out.Reason}},
+		Texts: []history.Text{{Name: "health", Value: a.Health}, {Name: "out", Value: a.Out.String()}},
 		Numbers: []history.Number{
 			{Name: "routed_messages_per_s", Value: routed.Value},
 			{Name: "share", Value: a.Effective},
