@@ -57,6 +57,14 @@ func (u *Upstream) SetProbing(on bool) {
 	u.prober.reschedule()
 }
 
+// setProbed is called after a first probe. If maintenance began during it, that after the
+// maintenance is the first one.
+func (u *Upstream) setProbed() {
+	if u.probed.Store(true); u.unprobed.Load() {
+		u.probed.Store(false)
+	}
+}
+
 // ResetBreaker closes the breaker at once; slow start follows.
 func (u *Upstream) ResetBreaker() {
 	u.onTransition(u.breaker.Reset(time.Now()))("an operator asked for it")

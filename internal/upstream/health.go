@@ -69,7 +69,7 @@ func (p *prober) resume(ctx context.Context) {
 	}
 	p.probeFirst(ctx)
 	u.slowStartFrom.Store(u.elapsed(time.Now()))
-	u.probed.Store(true)
+	u.setProbed()
 	u.settler.CapacityChanged()
 }
 

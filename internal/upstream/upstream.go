@@ -162,7 +162,7 @@ func (u *Upstream) Start(ctx context.Context) {
 		u.sending.Store(newSendingContext(work))
 		if !u.unprobed.Load() {
 			u.prober.probeFirst(work)
-			u.probed.Store(true)
+			u.setProbed()
 		}
 		u.running.Go(func() { u.prober.run(work) })
 		u.senders.start()
