@@ -67,11 +67,11 @@ func (u *Upstream) setProbed() {
 
 // ResetBreaker closes the breaker at once; slow start follows.
 func (u *Upstream) ResetBreaker() {
-	u.onTransition(u.breaker.Reset(time.Now()))("an operator asked for it")
+	u.onTransition(u.breaker.Reset(time.Now()), "an operator asked for it")
 }
 
 // OpenBreaker opens the breaker until a time, before which no probe closes it.
 func (u *Upstream) OpenBreaker(until time.Time) {
-	u.onTransition(u.breaker.ForceOpen(until))("an operator asked for it")
+	u.onTransition(u.breaker.ForceOpen(until), "an operator asked for it")
 	u.prober.reschedule()
 }

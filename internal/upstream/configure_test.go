@@ -302,7 +302,7 @@ func TestFullPace(t *testing.T) {
 				time.Sleep(TickInterval)
 				b.Tick()
 			}
-			return b.Status(time.Now()).FullPace
+			return b.FullPace()
 		}
 		if got := run(3, 100); got != 0 { // it could deliver 4
 			t.Errorf("%v is its full pace, though it could deliver more", got)

@@ -39,7 +39,7 @@ func newProber(u *Upstream) *prober {
 func (p *prober) probeFirst(ctx context.Context) {
 	u := p.upstream
 	if p.send(ctx); p.last.Outcome != sink.Delivered {
-		u.onTransition(u.breaker.Trip(time.Now()))(p.last.Detail)
+		u.onTransition(u.breaker.Trip(time.Now()), p.last.Detail)
 	}
 }
 
@@ -85,10 +85,10 @@ func (p *prober) probe(ctx context.Context) {
 	u := p.upstream
 	switch p.send(ctx); p.last.Outcome {
 	case sink.Delivered:
-		u.onTransition(u.breaker.ProbeSucceeded(time.Now()))("the probe succeeded")
+		u.onTransition(u.breaker.ProbeSucceeded(time.Now()), "the probe succeeded")
 	case sink.Aborted: // is no evidence about the analyzer
 	default:
-		u.onTransition(u.breaker.ProbeFailed(time.Now()))(p.last.Detail)
+		u.onTransition(u.breaker.ProbeFailed(time.Now()), p.last.Detail)
 		if p.last.Reason == sink.Loop {
 			p.refuseLoop()
 		}
@@ -99,7 +99,7 @@ func (p *prober) probe(ctx context.Context) {
 // for another reason is reported once.
 func (p *prober) refuseLoop() {
 	u, detail := p.upstream, p.last.Detail
-	u.onTransition(u.breaker.Trip(time.Now()))(detail)
+	u.onTransition(u.breaker.Trip(time.Now()), detail)
 	if before := u.outage.Load(); before != nil && *before != detail {
 		u.outage.Store(&detail)
 		u.logger.Error("analyzer is refused: packets would go round", "cause", detail)
