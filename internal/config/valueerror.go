@@ -19,6 +19,14 @@ func Refuse(key string, value any, allowed, format string, args ...any) *ValueEr
 	return &ValueError{Key: key, Value: value, Allowed: allowed, Err: fmt.Errorf(format, args...)}
 }
 
+// CheckHeld refuses a limit below what is held now, of which the format makes a clause.
+func CheckHeld(key string, limit, held int64, format string, args ...any) error {
+	if held <= limit {
+		return nil
+	}
+	return Refuse(key, limit, fmt.Sprintf("at least the %d that are held now", held), "%s is %d: %s now, it must be at least as many", key, limit, fmt.Sprintf(format, args...))
+}
+
 // Error returns the sentence.
 func (e *ValueError) Error() string { return e.Err.Error() }
 

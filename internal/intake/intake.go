@@ -13,7 +13,6 @@
 package intake
 
 import (
-	"fmt"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -120,10 +119,8 @@ func (i *Intake) Config() *Config { return i.config.Load() }
 
 // CheckConfig returns an error if requests hold more than the configuration allows.
 func (i *Intake) CheckConfig(next Config) error {
-	if held := i.memory.Held(); held > next.MemoryBytes {
-		return config.Refuse("MEMORY_LIMIT_BYTES", next.MemoryBytes, fmt.Sprintf("at least the %d bytes that requests take now", held), "MEMORY_LIMIT_BYTES is %d: requests take %d bytes now, it must be at least as many", next.MemoryBytes, held)
-	}
-	return nil
+	held := i.memory.Held()
+	return config.CheckHeld("MEMORY_LIMIT_BYTES", next.MemoryBytes, held, "requests take %d bytes", held)
 }
 
 // Configure replaces the settings, which apply to later packets.

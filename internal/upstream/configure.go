@@ -1,7 +1,6 @@
 package upstream
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/logstreamer/logstreamer/internal/config"
@@ -10,10 +9,8 @@ import (
 // CheckConfig returns an error if the analyzer holds more packets than the configuration
 // allows.
 func (u *Upstream) CheckConfig(next Config) error {
-	if bound := u.queue.bound.Load(); bound > int64(next.QueuePackets) {
-		return config.Refuse("PER_ANALYZER_QUEUE_SIZE", next.QueuePackets, fmt.Sprintf("at least the %d packets that %s holds now", bound, u.id), "PER_ANALYZER_QUEUE_SIZE is %d: %s holds %d packets now, it must be at least as many", next.QueuePackets, u.id, bound)
-	}
-	return nil
+	bound := u.queue.bound.Load()
+	return config.CheckHeld("PER_ANALYZER_QUEUE_SIZE", int64(next.QueuePackets), bound, "%s holds %d packets", u.id, bound)
 }
 
 // Configure replaces the configuration, except for the ID. Requests in flight keep the

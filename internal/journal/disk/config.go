@@ -63,14 +63,11 @@ func (j *Journal) currentConfig() Config {
 func (j *Journal) CheckConfig(next Config) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	var errs []error
-	if used := j.usedLocked() + j.reserved; used > next.MaxBytes {
-		errs = append(errs, config.Refuse("JOURNAL_MAX_BYTES", next.MaxBytes, fmt.Sprintf("at least the %d bytes that the journal takes now", used), "JOURNAL_MAX_BYTES is %d: the journal takes %d bytes now, it must be at least as many", next.MaxBytes, used))
-	}
-	if held := j.heldLocked(); held > next.MemoryLimitBytes {
-		errs = append(errs, config.Refuse("MEMORY_LIMIT_BYTES", next.MemoryLimitBytes, fmt.Sprintf("at least the %d bytes that packets take now", held), "MEMORY_LIMIT_BYTES is %d: packets take %d bytes now, it must be at least as many", next.MemoryLimitBytes, held))
-	}
-	return errors.Join(errs...)
+	used, held := j.usedLocked()+j.reserved, j.heldLocked()
+	return errors.Join(
+		config.CheckHeld("JOURNAL_MAX_BYTES", next.MaxBytes, used, "the journal takes %d bytes", used),
+		config.CheckHeld("MEMORY_LIMIT_BYTES", next.MemoryLimitBytes, held, "packets take %d bytes", held),
+	)
 }
 
 // Configure replaces the limits; the directory does not change. Packets above the new limits stay

@@ -23,6 +23,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/logstreamer/logstreamer/internal/backlog"
+	"github.com/logstreamer/logstreamer/internal/config"
 	"github.com/logstreamer/logstreamer/internal/emitterquota"
 	"github.com/logstreamer/logstreamer/internal/journal"
 	"github.com/logstreamer/logstreamer/internal/natslink"
@@ -418,10 +419,8 @@ func (j *Journal) Oldest() time.Time {
 
 // CheckConfig returns an error if the journal holds more than the configuration allows.
 func (j *Journal) CheckConfig(next Config) error {
-	if held := j.Stats().MemoryBytes; held > next.MemoryLimitBytes {
-		return fmt.Errorf("MEMORY_LIMIT_BYTES is %d: packets take %d bytes now, it must be at least as many", next.MemoryLimitBytes, held)
-	}
-	return nil
+	held := j.Stats().MemoryBytes
+	return config.CheckHeld("MEMORY_LIMIT_BYTES", next.MemoryLimitBytes, held, "packets take %d bytes", held)
 }
 
 // Configure replaces the memory limit; the other settings do not change.

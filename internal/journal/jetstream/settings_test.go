@@ -2,6 +2,7 @@ package jetstream
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -10,10 +11,23 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/logstreamer/logstreamer/internal/config"
 	"github.com/logstreamer/logstreamer/internal/journal/journaltest"
 	"github.com/logstreamer/logstreamer/internal/packet"
 	"github.com/logstreamer/logstreamer/test/natstest"
 )
+
+// A memory limit below what packets take is refused as a value of its setting is.
+func TestCheckConfigNamesTheSetting(t *testing.T) {
+	j := &Journal{sendingBytes: 10, queuedBytes: 20, claimedBytes: 30}
+	var refused *config.ValueError
+	if err := j.CheckConfig(Config{MemoryLimitBytes: 59}); !errors.As(err, &refused) || refused.Key != "MEMORY_LIMIT_BYTES" || !strings.Contains(refused.Allowed, "60") {
+		t.Errorf("%v", err)
+	}
+	if err := j.CheckConfig(Config{MemoryLimitBytes: 60}); err != nil {
+		t.Error(err)
+	}
+}
 
 // makeConsumer creates the stream and a consumer with other settings than those of a distributor.
 func makeConsumer(t *testing.T, j *Journal, c Config, change func(*jetstream.ConsumerConfig)) {

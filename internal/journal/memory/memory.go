@@ -53,14 +53,11 @@ func New(config Config) *Journal {
 
 // CheckConfig returns an error if the journal holds more than the configuration allows.
 func (j *Journal) CheckConfig(next Config) error {
-	var errs []error
-	if queued := j.queuedPackets.Load(); queued > int64(next.QueuePackets) {
-		errs = append(errs, config.Refuse("INGEST_BUFFER_SIZE", next.QueuePackets, fmt.Sprintf("at least the %d packets that are queued now", queued), "INGEST_BUFFER_SIZE is %d: %d packets are queued now, it must be at least as many", next.QueuePackets, queued))
-	}
-	if held := j.heldBytes.Load(); held > next.LimitBytes {
-		errs = append(errs, config.Refuse("MEMORY_LIMIT_BYTES", next.LimitBytes, fmt.Sprintf("at least the %d bytes that packets take now", held), "MEMORY_LIMIT_BYTES is %d: packets take %d bytes now, it must be at least as many", next.LimitBytes, held))
-	}
-	return errors.Join(errs...)
+	queued, held := j.queuedPackets.Load(), j.heldBytes.Load()
+	return errors.Join(
+		config.CheckHeld("INGEST_BUFFER_SIZE", int64(next.QueuePackets), queued, "%d packets are queued", queued),
+		config.CheckHeld("MEMORY_LIMIT_BYTES", next.LimitBytes, held, "packets take %d bytes", held),
+	)
 }
 
 // Configure replaces the limits. Packets above the new limits stay in the journal.
@@ -77,7 +74,7 @@ func (j *Journal) Append(packets []*packet.Packet) (int, error) {
 	return taken, err
 }
 
-// announce makes Ready's channel report queued packets.
+// signalReady makes Ready's channel report queued packets.
 func (j *Journal) signalReady() {
 	select {
 	case j.ready <- struct{}{}:
