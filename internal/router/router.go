@@ -25,6 +25,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 	"github.com/logstreamer/logstreamer/internal/retrybudget"
 	"github.com/logstreamer/logstreamer/internal/upstream"
+	"github.com/logstreamer/logstreamer/internal/worker"
 )
 
 // Journal is the source of accepted packets and acknowledges settled ones.
@@ -52,7 +53,7 @@ type Router struct {
 	deadLetters DeadLetters
 	retryBudget *retrybudget.Budget
 	logger      *slog.Logger
-	wake        chan struct{}
+	wake        worker.Signal
 	// awaitingCapacity makes CapacityChanged wake the routing goroutine.
 	awaitingCapacity atomic.Bool
 	draining         atomic.Bool
@@ -109,7 +110,7 @@ func New(deps Dependencies) *Router {
 		deadLetters: deps.DeadLetters,
 		retryBudget: deps.RetryBudget,
 		logger:      deps.Logger,
-		wake:        make(chan struct{}, 1),
+		wake:        worker.NewSignal(),
 		waitBudget:  maxWaitBudget,
 		handBack:    deps.HandBack,
 		byID:        make(map[string]*member),
@@ -141,7 +142,7 @@ func (r *Router) Start(ctx context.Context) {
 func (r *Router) Drain() {
 	r.draining.Store(true)
 	r.requeue.expedite()
-	r.signal()
+	r.wake.Notify()
 }
 
 // Resume revokes Drain.

@@ -17,6 +17,7 @@ import (
 
 	"github.com/logstreamer/logstreamer/internal/packet"
 	"github.com/logstreamer/logstreamer/internal/ring"
+	"github.com/logstreamer/logstreamer/internal/worker"
 )
 
 // Bounds of taps.
@@ -150,7 +151,7 @@ func (h *Hub) Open(options Options) (*Tap, error) {
 	case len(open) == MaxTaps:
 		return nil, ErrTooManyTaps
 	}
-	t := &Tap{hub: h, options: options, tokens: EventsPerSecond, refilled: time.Now(), ready: make(chan struct{}, 1), ended: make(chan struct{})}
+	t := &Tap{hub: h, options: options, tokens: EventsPerSecond, refilled: time.Now(), ready: worker.NewSignal(), ended: make(chan struct{})}
 	t.prefix, t.isPrefix = strings.CutSuffix(options.Emitter, "*")
 	h.setLocked(append(slices.Clone(open), t))
 	t.timer = time.AfterFunc(MaxDuration, t.Close)
@@ -190,7 +191,7 @@ type Tap struct {
 	prefix   string // of Options.Emitter
 	isPrefix bool
 	timer    *time.Timer   // guarded by Hub.mu
-	ready    chan struct{} // has a value after an event was queued
+	ready    worker.Signal // has a value after an event was queued
 	ended    chan struct{}
 	endOnce  sync.Once
 

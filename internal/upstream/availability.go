@@ -75,7 +75,7 @@ func (u *Upstream) Health() string {
 // TickInterval while no analyzer is available.
 func (u *Upstream) ProbeSoon(now time.Time) {
 	if u.breaker.ProbeSoon(now) {
-		u.prober.reschedule()
+		u.prober.rescheduled.Notify()
 	}
 }
 
@@ -117,7 +117,7 @@ func (u *Upstream) onTransition(transition breaker.Transition, cause string) {
 		u.slowStartFrom.Store(u.elapsed(time.Now()))
 		u.logger.Info("analyzer is healthy: slow start", "duration", u.config.Load().SlowStart)
 	}
-	u.prober.reschedule()
+	u.prober.rescheduled.Notify()
 	u.settler.CapacityChanged()
 }
 

@@ -24,7 +24,7 @@ func (u *Upstream) Configure(next Config) {
 	u.limit.lower(int64(next.QueuePackets))
 	u.breaker.Configure(next.breaker())
 	u.senders.set(next.Concurrency)
-	u.prober.reschedule()
+	u.prober.rescheduled.Notify()
 	u.settler.CapacityChanged()
 }
 
@@ -51,7 +51,7 @@ func (u *Upstream) SetProbing(on bool) {
 		return
 	}
 	u.probed.Store(false)
-	u.prober.reschedule()
+	u.prober.rescheduled.Notify()
 }
 
 // setProbed is called after a first probe. If maintenance began during it, that after the
@@ -70,5 +70,5 @@ func (u *Upstream) ResetBreaker() {
 // OpenBreaker opens the breaker until a time, before which no probe closes it.
 func (u *Upstream) OpenBreaker(until time.Time) {
 	u.onTransition(u.breaker.ForceOpen(until), "an operator asked for it")
-	u.prober.reschedule()
+	u.prober.rescheduled.Notify()
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/logstreamer/logstreamer/internal/breaker"
 	"github.com/logstreamer/logstreamer/internal/sink"
+	"github.com/logstreamer/logstreamer/internal/worker"
 )
 
 // failingProbeInterval is the minimum interval between the starts of probes while the
@@ -25,13 +26,13 @@ const exhaustionPause = 100 * time.Millisecond
 // prober sends the health probes of one analyzer.
 type prober struct {
 	upstream    *Upstream
-	rescheduled chan struct{} // the next probe may be due earlier
+	rescheduled worker.Signal // the next probe may be due earlier
 	lastStart   time.Time
 	last        sink.Result
 }
 
 func newProber(u *Upstream) *prober {
-	return &prober{upstream: u, rescheduled: make(chan struct{}, 1)}
+	return &prober{upstream: u, rescheduled: worker.NewSignal()}
 }
 
 // probeFirst sends the first probe and trips the breaker if it fails: an analyzer that
@@ -71,14 +72,6 @@ func (p *prober) resume(ctx context.Context) {
 	u.slowStartFrom.Store(u.elapsed(time.Now()))
 	u.setProbed()
 	u.settler.CapacityChanged()
-}
-
-// reschedule makes run compute the time of the next probe again.
-func (p *prober) reschedule() {
-	select {
-	case p.rescheduled <- struct{}{}:
-	default:
-	}
 }
 
 func (p *prober) probe(ctx context.Context) {

@@ -61,7 +61,7 @@ func Open(ctx context.Context, config Config, deps Dependencies) (*Journal, erro
 func newJournal(config Config, deps Dependencies) *Journal {
 	j := &Journal{
 		logger: deps.Logger, pool: deps.Pool, config: config, memoryLimit: config.MemoryLimitBytes, name: processName(),
-		quarantine: quarantine{deps.QuarantineDir}, ready: make(chan struct{}, 1), linked: make(chan struct{}), pubAckSubject: nats.NewInbox() + ".",
+		quarantine: quarantine{deps.QuarantineDir}, ready: worker.NewSignal(), linked: make(chan struct{}), pubAckSubject: nats.NewInbox() + ".",
 		sending: worker.New(), keeping: worker.New(), watching: worker.New(),
 		published: make(map[uint64]*publication), claims: make(map[uint64]*claim), byID: make(map[string]*claim), lastFetch: time.Now(), stuckAfter: stuckAfter, publishTimeout: publishTimeout,
 	}
