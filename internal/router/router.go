@@ -199,12 +199,12 @@ func (r *Router) returnIdle(now time.Time) {
 func (r *Router) run(ctx context.Context) {
 	ticker := time.NewTicker(upstream.TickInterval)
 	defer ticker.Stop()
-	r.tick(time.Now())
+	r.Tick(time.Now())
 	for ctx.Err() == nil {
-		if r.round(ctx, time.Now()) {
+		if r.Round(ctx, time.Now()) {
 			select {
 			case now := <-ticker.C:
-				r.tick(now)
+				r.Tick(now)
 			case c := <-r.commands:
 				c.execute()
 			default:
@@ -222,7 +222,7 @@ func (r *Router) run(ctx context.Context) {
 			// Fetch returns many packets.
 			runtime.Gosched()
 		case now := <-ticker.C:
-			r.tick(now)
+			r.Tick(now)
 		case c := <-r.commands:
 			c.execute()
 		}
@@ -230,8 +230,9 @@ func (r *Router) run(ctx context.Context) {
 	}
 }
 
-// round fetches and routes packets and reports whether it routed any.
-func (r *Router) round(ctx context.Context, now time.Time) bool {
+// Round fetches and routes packets, and reports whether it routed any. Round and Tick let a
+// simulation with a clock of its own drive a router that is not started, from one goroutine.
+func (r *Router) Round(ctx context.Context, now time.Time) bool {
 	r.refresh(now)
 	if r.paused {
 		return false
@@ -401,8 +402,8 @@ func (r *Router) exclude(m *member, now time.Time) {
 	r.recordLeave(m, left, now)
 }
 
-// tick is called every upstream.TickInterval.
-func (r *Router) tick(now time.Time) {
+// Tick does what is due every upstream.TickInterval. See Round.
+func (r *Router) Tick(now time.Time) {
 	for _, m := range r.members {
 		m.Tick()
 		r.updateWeight(m, now)

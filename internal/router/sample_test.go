@@ -12,7 +12,7 @@ import (
 func TestSample(t *testing.T) {
 	h := newHarness(t, 1)
 	h.addMany(t, 50)
-	h.round(t.Context(), time.Now())
+	h.Round(t.Context(), time.Now())
 	bound := h.analyzers[0].take(50)
 	for i := range bound {
 		bound[i].Packet.Accepted = time.Unix(int64(100-i), 0)
