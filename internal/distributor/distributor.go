@@ -42,6 +42,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/server"
 	"github.com/logstreamer/logstreamer/internal/tap"
 	"github.com/logstreamer/logstreamer/internal/upstream"
+	"github.com/logstreamer/logstreamer/internal/worker"
 )
 
 // Distributor is a distributor. It is used once: New, Start, Stop.
@@ -328,7 +329,7 @@ func (d *Distributor) Stop(ctx context.Context) (left packet.Volume, err error) 
 		if d.ingestServer != nil {
 			d.stopErr = errors.Join(d.stopErr, d.ingestServer.Stop(ctx), d.stopInputs(ctx))
 		}
-		poll(ctx, d.settled)
+		worker.Poll(ctx, d.settled)
 		d.shutDown(ctx)
 	})
 	return d.leftover, d.stopErr
@@ -392,21 +393,6 @@ func (d *Distributor) undelivered() int64 {
 		return d.bound().Packets
 	}
 	return d.unsettled().Packets
-}
-
-// poll waits until done and reports false if the context ends before.
-func poll(ctx context.Context, done func() bool) bool {
-	const interval = 5 * time.Millisecond
-	ticker := time.NewTicker(interval)
-	defer ticker.Stop()
-	for !done() {
-		select {
-		case <-ctx.Done():
-			return false
-		case <-ticker.C:
-		}
-	}
-	return true
 }
 
 // closeListeners closes the listeners that no server has closed.

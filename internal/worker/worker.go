@@ -39,6 +39,22 @@ func (w *Worker) Stop() {
 	w.running.Wait()
 }
 
+// Poll calls done every few milliseconds until it returns true, and reports false if ctx ends
+// before.
+func Poll(ctx context.Context, done func() bool) bool {
+	const interval = 5 * time.Millisecond
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for !done() {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-ticker.C:
+		}
+	}
+	return true
+}
+
 // Sleep waits, and reports false if ctx ends before.
 func Sleep(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)

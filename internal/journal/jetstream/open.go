@@ -217,14 +217,11 @@ func (j *Journal) abandonLocked() {
 // awaitPublished waits until the streams have answered all publications, or the publications have
 // ended without an acknowledgement.
 func (j *Journal) awaitPublished() {
-	ticker := time.NewTicker(5 * time.Millisecond)
-	defer ticker.Stop()
-	for deadline := time.Now().Add(j.publishTimeout); time.Now().Before(deadline) && j.link.IsConnected(); <-ticker.C {
+	ctx, cancel := context.WithTimeout(context.Background(), j.publishTimeout)
+	defer cancel()
+	worker.Poll(ctx, func() bool {
 		j.mu.Lock()
-		left := len(j.published) + len(j.pending)
-		j.mu.Unlock()
-		if left == 0 {
-			return
-		}
-	}
+		defer j.mu.Unlock()
+		return len(j.published)+len(j.pending) == 0 || !j.link.IsConnected()
+	})
 }
