@@ -419,14 +419,13 @@ func (d *Distributor) retryAfter(reason intake.Reason) time.Duration {
 	}
 }
 
-func (d *Distributor) nextProbe() time.Time {
-	var next time.Time
+// nextProbe returns the earliest time of a probe of a ready analyzer: the zero time if one is
+// probed now, or there is none.
+func (d *Distributor) nextProbe() (next time.Time) {
+	first := true
 	for _, a := range d.present() {
-		if a.target.State != StateReady {
-			continue
-		}
-		if probe := a.NextProbe(); next.IsZero() || probe.Before(next) {
-			next = probe
+		if probe := a.NextProbe(); a.target.State == StateReady && (first || probe.Before(next)) {
+			next, first = probe, false
 		}
 	}
 	return next
