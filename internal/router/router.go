@@ -191,8 +191,7 @@ func (r *Router) returnIdle(now time.Time) {
 	r.reportSettled(lastQuarantined, false)
 	if left := append(r.pending, requeued...); len(left) > 0 {
 		r.returnToJournal(left)
-		clear(left)
-		r.pending, r.blocking = r.pending[:0], nil
+		r.pending, r.blocking = nil, nil
 	}
 }
 
