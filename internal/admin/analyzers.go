@@ -138,5 +138,5 @@ func (a *api) setBreaker(r *request) (*response, error) {
 	if err != nil {
 		return nil, err
 	}
-	return r.changed(a.control.Breaker(r.Context(), change, r.name, body.Action))
+	return r.changed(a.control.Breaker(change, r.name, body.Action))
 }

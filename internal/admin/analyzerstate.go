@@ -2,12 +2,9 @@ package admin
 
 import (
 	"slices"
-	"time"
 
 	"github.com/logstreamer/logstreamer/internal/adminapi"
-	"github.com/logstreamer/logstreamer/internal/breaker"
 	"github.com/logstreamer/logstreamer/internal/distributor"
-	"github.com/logstreamer/logstreamer/internal/upstream"
 )
 
 func (a *api) listAnalyzers(r *request) (*response, error) {
@@ -48,36 +45,12 @@ func (a *api) stateOf(s distributor.AnalyzerStatus) adminapi.Analyzer {
 	}
 	state.Status = adminapi.AnalyzerStatus{
 		Share: s.Effective, TargetShare: s.Target, DeviationMessages: s.DeviationMessages, Ramp: s.Ramp, Healthy: s.Healthy, Health: s.Health,
-		Breaker: breakerNames[s.Breaker.State], Queue: volumeOf(s.Queued), QueueLimit: s.Limit, InFlight: volumeOf(s.InFlight),
-		Routed: volumeOf(s.Held()), Pace: s.Pace, P99: adminapi.Duration(s.LatencyP99), Outage: s.Outage,
+		Breaker: s.Breaker.State.String(), Queue: volumeOf(s.Queued), QueueLimit: s.Limit, InFlight: volumeOf(s.InFlight),
+		Routed: volumeOf(s.Held()), Pace: s.Pace, P99: adminapi.Duration(s.LatencyP99), Outage: s.Outage, Out: s.Out.String(), Until: s.Until.UTC(),
 	}
-	out, until := outOf(s)
-	state.Status.Out, state.Status.Until = out.String(), until.UTC()
 	if drain, ok := a.control.Drain(s.ID); ok {
 		shown := drainStateOf(drain, []distributor.AnalyzerStatus{s})
 		state.Drain = &shown
 	}
 	return state
-}
-
-var breakerNames = map[breaker.State]string{breaker.Closed: "closed", breaker.Open: "open", breaker.HalfOpen: "half_open"}
-
-// outOf returns the reason why an analyzer gets no packets, or 0 if it gets packets, and the time
-// until which this lasts.
-func outOf(s distributor.AnalyzerStatus) (reason upstream.Outage, until time.Time) {
-	switch {
-	case s.Spec.State != distributor.StateReady:
-		return upstream.OutageNamed(s.Spec.State), time.Time{}
-	case s.Breaker.State == breaker.Open && !s.Breaker.ForcedUntil.IsZero():
-		return upstream.BreakerOpen, s.Breaker.ForcedUntil
-	case s.Breaker.State == breaker.Open:
-		return upstream.BreakerOpen, s.Breaker.NextProbe
-	case s.Probing:
-		return upstream.Probing, time.Time{}
-	case !s.PausedUntil.IsZero():
-		return upstream.AskedPause, s.PausedUntil
-	case s.Queued.Packets+s.InFlight.Packets >= int64(s.Limit):
-		return upstream.NoRoom, time.Time{}
-	}
-	return 0, time.Time{}
 }

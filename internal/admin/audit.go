@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"log/slog"
 	"os"
-	"strings"
 	"sync"
 	"time"
 
@@ -12,6 +11,7 @@ import (
 
 	"github.com/logstreamer/logstreamer/internal/adminapi"
 	"github.com/logstreamer/logstreamer/internal/datafile"
+	"github.com/logstreamer/logstreamer/internal/printable"
 	"github.com/logstreamer/logstreamer/internal/ratelimit"
 )
 
@@ -87,10 +87,10 @@ func (a *audit) add(r record) {
 			a.unrecorded++
 			return
 		}
-		r.Method, r.Path, r.Query = cut(r.Method, maxRefusedBytes), cut(r.Path, maxRefusedBytes), cut(r.Query, maxRefusedBytes)
+		r.Method, r.Path, r.Query = printable.Shorten(r.Method, maxRefusedBytes), printable.Shorten(r.Path, maxRefusedBytes), printable.Shorten(r.Query, maxRefusedBytes)
 		r.DeadLetters = nil // texts of the client
 	}
-	r.IfMatch = cut(r.IfMatch, maxRefusedBytes)
+	r.IfMatch = printable.Shorten(r.IfMatch, maxRefusedBytes)
 	r.Unrecorded, a.unrecorded = a.unrecorded, 0
 	line, err := json.Marshal(r)
 	if err == nil {
@@ -106,14 +106,6 @@ func (a *audit) add(r record) {
 		a.logger.Info("the audit log can be written again")
 	}
 	a.failing = err != nil
-}
-
-// cut returns at most limit bytes of a client's text, with a mark if it was longer.
-func cut(text string, limit int) string {
-	if len(text) <= limit {
-		return text
-	}
-	return strings.ToValidUTF8(text[:limit], "") + "…"
 }
 
 func (a *audit) close() {

@@ -10,6 +10,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/adminapi"
 	"github.com/logstreamer/logstreamer/internal/deadletter"
 	"github.com/logstreamer/logstreamer/internal/events"
+	"github.com/logstreamer/logstreamer/internal/printable"
 )
 
 func deadLetterOf(r deadletter.Record, packet []byte) adminapi.DeadLetter {
@@ -127,7 +128,7 @@ type filterRecord struct {
 func recordOf(chosen deadletter.Selection) *deadLettersRecord {
 	r := &deadLettersRecord{IDs: chosen.IDs[:min(len(chosen.IDs), maxRecordedIDs)], Expected: chosen.ExpectCount}
 	if f := chosen.Filter; f != nil {
-		r.Filter = &filterRecord{cut(f.Reason, maxRecordedBytes), cut(f.Analyzer, maxRecordedBytes), cut(f.Emitter, maxRecordedBytes)}
+		r.Filter = &filterRecord{printable.Shorten(f.Reason, maxRecordedBytes), printable.Shorten(f.Analyzer, maxRecordedBytes), printable.Shorten(f.Emitter, maxRecordedBytes)}
 	}
 	return r
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/logstreamer/logstreamer/internal/control"
+	"github.com/logstreamer/logstreamer/internal/printable"
 )
 
 // code is a kind of refusal: the last part of a problem's type, and its member "code".
@@ -103,16 +104,11 @@ func refuseValue(key string, value any, allowed string) *refusal {
 
 // shown returns a value as text for an error message.
 func shown(value any) string {
-	const limit = 100
 	var buffer bytes.Buffer
 	encoder := json.NewEncoder(&buffer)
 	encoder.SetEscapeHTML(false)
 	_ = encoder.Encode(value) // of JSON
-	text := strings.TrimSpace(buffer.String())
-	if len(text) > limit {
-		return strings.ToValidUTF8(text[:limit], "") + "…"
-	}
-	return text
+	return printable.Shorten(strings.TrimSpace(buffer.String()), 100)
 }
 
 // refusalOf returns the refusal for an error. For an error of no known kind, the refusal says that

@@ -15,9 +15,7 @@ func (a *api) getSettings(r *request) (*response, error) {
 	revision := a.control.Revision()
 	settings := make(map[string]adminapi.Setting)
 	for _, s := range a.control.Settings() {
-		if s.Live {
-			settings[s.Key] = adminapi.Setting{Value: s.Value, Origin: s.Origin, Overridden: s.Overridden, Secret: s.Secret, Expires: valueOf(s.Expires)}
-		}
+		settings[s.Key] = adminapi.Setting{Value: s.Value, Origin: s.Origin, Overridden: s.Overridden, Secret: s.Secret, Expires: valueOf(s.Expires)}
 	}
 	return &response{revision: revision, body: adminapi.Settings{Revision: revision, Settings: settings}}, nil
 }

@@ -101,9 +101,8 @@ func (c *Cluster) connectionChanged(up bool, cause error) {
 		c.lost = errors.New("the connection to NATS is lost")
 	}
 	c.mu.Unlock()
-	for _, wake := range []chan struct{}{c.settings.wake, c.presence.wake} {
-		notify(wake)
-	}
+	c.settings.wake.Notify()
+	c.presence.wake.Notify()
 }
 
 // connected returns the reason why there is no connection, or nil.
@@ -111,14 +110,6 @@ func (c *Cluster) connected() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.lost
-}
-
-// notify wakes the receiver of a channel with a buffer of one.
-func notify(channel chan struct{}) {
-	select {
-	case channel <- struct{}{}:
-	default:
-	}
 }
 
 // bucketConfig returns the settings of a bucket.

@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/logstreamer/logstreamer/internal/natslink"
+	"github.com/logstreamer/logstreamer/internal/worker"
 )
 
 const (
@@ -40,7 +41,7 @@ type Member struct {
 type Presence struct {
 	cluster *Cluster
 	key     string
-	wake    chan struct{} // signal to Run: the connection has changed
+	wake    worker.Signal // signal to Run: the connection has changed
 
 	watching sync.WaitGroup
 	size     atomic.Int64
@@ -59,7 +60,7 @@ type announcement struct {
 func newPresence(c *Cluster) *Presence {
 	var key [8]byte
 	_, _ = rand.Read(key[:]) // never fails
-	p := &Presence{cluster: c, key: hex.EncodeToString(key[:]), wake: make(chan struct{}, 1), seen: make(map[string]announcement), err: errConnecting}
+	p := &Presence{cluster: c, key: hex.EncodeToString(key[:]), wake: worker.NewSignal(), seen: make(map[string]announcement), err: errConnecting}
 	p.size.Store(1)
 	return p
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/logstreamer/logstreamer/internal/control"
 	"github.com/logstreamer/logstreamer/internal/natslink"
+	"github.com/logstreamer/logstreamer/internal/worker"
 )
 
 const (
@@ -31,8 +32,8 @@ const (
 // Settings is the text with the changes of operators. It implements control.Document.
 type Settings struct {
 	cluster *Cluster
-	wake    chan struct{} // signal to run: read again
-	changes chan struct{}
+	wake    worker.Signal // signal to run: read again
+	changes worker.Signal
 	first   chan struct{} // closed after the first read
 
 	reading sync.Mutex // serializes reads, and guards the fields below
@@ -46,7 +47,7 @@ type Settings struct {
 }
 
 func newSettings(c *Cluster) *Settings {
-	return &Settings{cluster: c, wake: make(chan struct{}, 1), changes: make(chan struct{}, 1), first: make(chan struct{}), err: errConnecting}
+	return &Settings{cluster: c, wake: worker.NewSignal(), changes: worker.NewSignal(), first: make(chan struct{}), err: errConnecting}
 }
 
 // Latest implements control.Document.
@@ -228,7 +229,7 @@ func (s *Settings) set(text []byte, version uint64, err error) {
 	s.text, s.version, s.err = text, version, err
 	s.mu.Unlock()
 	if !same {
-		notify(s.changes)
+		s.changes.Notify()
 	}
 }
 
@@ -244,7 +245,7 @@ func (s *Settings) openLocked(ctx context.Context, create bool) (jetstream.KeyVa
 	if bucket == nil || err != nil {
 		return nil, err
 	}
-	s.stop, err = watch(bucket, &s.cluster.running, func(jetstream.KeyValueEntry) { notify(s.wake) }, jetstream.UpdatesOnly(), jetstream.MetaOnly())
+	s.stop, err = watch(bucket, &s.cluster.running, func(jetstream.KeyValueEntry) { s.wake.Notify() }, jetstream.UpdatesOnly(), jetstream.MetaOnly())
 	if err != nil {
 		return nil, err
 	}

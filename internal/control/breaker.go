@@ -1,7 +1,6 @@
 package control
 
 import (
-	"context"
 	"slices"
 	"time"
 
@@ -21,7 +20,7 @@ const defaultOpen = 10 * time.Minute
 
 // Breaker closes the breaker of an analyzer (reset), or keeps it open for the TTL of the
 // request. It is not part of the configuration: a restart forgets it.
-func (c *Controller) Breaker(_ context.Context, request Request, id, action string) (Result, error) {
+func (c *Controller) Breaker(request Request, id, action string) (Result, error) {
 	if err := request.check(); err != nil {
 		return Result{}, err
 	}
@@ -32,14 +31,18 @@ func (c *Controller) Breaker(_ context.Context, request Request, id, action stri
 	if err := c.matchLocked(request); err != nil {
 		return Result{}, err
 	}
-	if _, registered := c.lease(id); r.indexOf(id) < 0 && !registered {
-		return Result{}, r.noAnalyzer(id)
-	}
 	if action != breakerReset && action != breakerOpen {
 		return Result{}, refuseValue("action", action, "reset or open")
 	}
-	status := c.Distributor().Status()
-	result.Changed = changedBreaker(status, id, action)
+	status := c.Distributor().Status() // has the members of groups, too
+	at := slices.IndexFunc(status.Analyzers, func(one distributor.AnalyzerStatus) bool { return one.ID == id })
+	switch {
+	case at < 0 && r.indexOf(id) >= 0:
+		return Result{}, refuse(Conflict, "%s is a group of analyzers: each member has a breaker of its own", id)
+	case at < 0:
+		return Result{}, r.noAnalyzer(id)
+	}
+	result.Changed = []Changed{changedBreaker(&status.Analyzers[at], action)}
 	if !request.DryRun {
 		if err := c.setBreaker(id, action, request.TTL); err != nil {
 			return Result{}, refuse(Conflict, "%v", err)
@@ -54,22 +57,18 @@ func (c *Controller) Breaker(_ context.Context, request Request, id, action stri
 	return result, nil
 }
 
-// changedBreaker returns the changes of an action. The status gets the health of the analyzer after
+// changedBreaker returns the change of an action. The status gets the health of the analyzer after
 // the action.
-func changedBreaker(status distributor.Status, id, action string) []Changed {
-	at := slices.IndexFunc(status.Analyzers, func(one distributor.AnalyzerStatus) bool { return one.ID == id })
-	if at < 0 {
-		return []Changed{}
-	}
-	one, after := &status.Analyzers[at], breaker.Open
+func changedBreaker(one *distributor.AnalyzerStatus, action string) Changed {
+	after := breaker.Open
 	if action == breakerReset {
 		after = breaker.Closed
 	}
-	changed := Changed{Path: analyzersPrefix + id + "/breaker", Old: encode(one.Breaker.State.String()), New: encode(after.String())}
+	changed := Changed{Path: analyzersPrefix + one.ID + "/breaker", Old: encode(one.Breaker.State.String()), New: encode(after.String())}
 	if one.Healthy != (after == breaker.Closed) {
 		one.Healthy, one.Ramp = after == breaker.Closed, 1
 	}
-	return []Changed{changed}
+	return changed
 }
 
 func (c *Controller) setBreaker(id, action string, ttl time.Duration) error {

@@ -19,6 +19,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/distributor"
 	"github.com/logstreamer/logstreamer/internal/events"
 	"github.com/logstreamer/logstreamer/internal/logging"
+	"github.com/logstreamer/logstreamer/internal/worker"
 )
 
 // maxEvents is the number of events that are kept.
@@ -57,7 +58,7 @@ type Controller struct {
 
 	current     atomic.Pointer[published]
 	lastReload  atomic.Pointer[ReloadStatus]
-	rescheduled chan struct{}          // an override may expire earlier
+	rescheduled worker.Signal          // an override may expire earlier
 	stuck       string                 // why expired overrides cannot be reverted; used by Run only
 	behind      atomic.Pointer[string] // why the latest shared settings are not applied; nil: they are applied
 	unreachable string                 // why the shared settings cannot be reached; guarded by mu
@@ -76,7 +77,7 @@ func Open(loader *config.Loader[Config], deps Dependencies) (*Controller, error)
 	if err != nil {
 		return nil, err
 	}
-	c := &Controller{loader: loader, deps: deps, events: events.New(maxEvents), rescheduled: make(chan struct{}, 1)}
+	c := &Controller{loader: loader, deps: deps, events: events.New(maxEvents), rescheduled: worker.NewSignal()}
 	c.drains = newDrains(c)
 	c.scaling = newAutoscaling(c)
 	if read.Config.Admin.Persist {
@@ -231,10 +232,7 @@ func (c *Controller) publish(r *revision) {
 	if before != nil {
 		close(before.replaced)
 	}
-	select {
-	case c.rescheduled <- struct{}{}:
-	default:
-	}
+	c.rescheduled.Notify()
 }
 
 // Close ends what Open has opened, after Run.

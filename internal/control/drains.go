@@ -113,11 +113,6 @@ func (d *drains) expect(request Request, changes []Changed) (operation string) {
 	return operation
 }
 
-// expectRemoval is expect for the removal of one analyzer.
-func (d *drains) expectRemoval(request Request, id string) (operation string) {
-	return d.expectOne(request, id, removal)
-}
-
 func (d *drains) expectOne(request Request, id, kind string) (operation string) {
 	one := d.create(request, id, kind)
 	d.mu.Lock()

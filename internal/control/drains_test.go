@@ -162,7 +162,7 @@ func TestManyDrainsAreRestored(t *testing.T) {
 // The event of the beginning comes before that of the end, however soon the drain ends.
 func TestBeginningOfADrainComesFirst(t *testing.T) {
 	r := start(t, "")
-	r.drains.expectRemoval(operator, "a2")
+	r.drains.expectOne(operator, "a2", removal)
 	r.drains.mu.Lock()
 	for _, one := range r.drains.expectedLocked() {
 		r.drains.beginLocked(one)

@@ -141,7 +141,7 @@ func (c *Controller) EndLease(request Request, id string, deadline *time.Duratio
 		return "", nil
 	}
 	request.drainDeadline = deadlineOf(deadline)
-	operation = c.drains.expectRemoval(request, id)
+	operation = c.drains.expectOne(request, id, removal)
 	leaving, err := c.Distributor().EndLease(id, request.drainDeadline)
 	if err != nil {
 		c.drains.forget()

@@ -92,7 +92,7 @@ func (r *running) operation(random *rand.Rand) {
 	case 1:
 		_, err = r.RemoveAnalyzer(ctx, request, name, &deadline)
 	case 2:
-		_, err = r.Breaker(ctx, request, name, []string{breakerReset, breakerOpen}[random.IntN(2)])
+		_, err = r.Breaker(request, name, []string{breakerReset, breakerOpen}[random.IntN(2)])
 	case 3:
 		_, err = r.Reload(ctx, request)
 	case 4:

@@ -68,16 +68,12 @@ func sortedKeys(values map[string]json.RawMessage) []string {
 
 // SettingStatus is a setting for display.
 type SettingStatus struct {
-	Key     string `json:"key"`
-	Value   any    `json:"value"` // masked if Secret
-	Origin  string `json:"origin"`
-	Help    string `json:"help"`
-	Allowed string `json:"allowed,omitempty"`
-	// Live reports whether a change applies without a restart.
-	Live       bool       `json:"live"`
-	Secret     bool       `json:"secret,omitempty"`
-	Overridden bool       `json:"overridden"`
-	Expires    *time.Time `json:"expires,omitempty"`
+	Key        string
+	Value      any // masked if Secret
+	Origin     string
+	Secret     bool
+	Overridden bool
+	Expires    *time.Time // of the override
 }
 
 // Settings returns the settings that can be changed while the distributor runs.
@@ -93,10 +89,7 @@ func (c *Controller) Settings() []SettingStatus {
 }
 
 func (r *revision) status(s config.Setting) SettingStatus {
-	status := SettingStatus{
-		Key: s.Key, Value: r.Value(s), Origin: r.Origin(s.Key).String(), Help: s.Help, Allowed: s.Allowed(),
-		Live: s.Live, Secret: s.Secret(),
-	}
+	status := SettingStatus{Key: s.Key, Value: r.Value(s), Origin: r.Origin(s.Key).String(), Secret: s.Secret()}
 	if i, found := r.overrides.find(settingsPrefix + s.Key); found {
 		status.Overridden, status.Expires = true, r.overrides[i].Expires
 	}

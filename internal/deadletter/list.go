@@ -3,6 +3,8 @@ package deadletter
 import (
 	"context"
 	"fmt"
+
+	"github.com/logstreamer/logstreamer/internal/printable"
 )
 
 // Filter selects dead letters. An empty member selects all.
@@ -53,7 +55,7 @@ func (s *Store) List(ctx context.Context, filter Filter, after string, limit int
 		if page.More = len(page.Records) == limit; page.More {
 			return false, nil
 		}
-		r.Detail = shorten(r.Detail, maxListedDetail)
+		r.Detail = printable.Shorten(r.Detail, maxListedDetail)
 		page.Records = append(page.Records, r)
 		return true, nil
 	}))

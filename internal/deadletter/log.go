@@ -2,12 +2,16 @@ package deadletter
 
 import (
 	"maps"
-	"strings"
 	"time"
+
+	"github.com/logstreamer/logstreamer/internal/printable"
 )
 
 // quietPeriod is the time without dead letters after which a series ends.
 const quietPeriod = time.Minute
+
+// maxLoggedDetail is the length in bytes to which logs shorten a detail.
+const maxLoggedDetail = 200
 
 // series is a sequence of dead letters with one cause at intervals below
 // quietPeriod.
@@ -35,7 +39,7 @@ func (s *Store) logFirstLocked(e Entry, now time.Time) {
 		return
 	}
 	s.logger.Warn("a packet has become a dead letter: it is stored and not delivered; further ones for this reason are only counted until there was none for a minute",
-		append(attributes(e), "detail", truncate(e.Detail), "stored_in", s.config.Dir, "suppressed", current.suppressed)...)
+		append(attributes(e), "detail", printable.Shorten(e.Detail, maxLoggedDetail), "stored_in", s.config.Dir, "suppressed", current.suppressed)...)
 	*current = series{last: now}
 }
 
@@ -46,14 +50,4 @@ func attributes(e Entry) []any {
 		"emitter_id", string(p.EmitterID.AppendDecoded(nil, p.Body)), "packet_id", string(p.PacketID.AppendDecoded(nil, p.Body)),
 		"analyzer", e.Analyzer, "reason", e.Reason,
 	}
-}
-
-func truncate(text string) string { return shorten(text, 200) }
-
-// shorten cuts a text to a number of bytes and appends an ellipsis if it was longer.
-func shorten(text string, maxBytes int) string {
-	if len(text) > maxBytes {
-		return strings.ToValidUTF8(text[:maxBytes], "") + "…"
-	}
-	return text
 }

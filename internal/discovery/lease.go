@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/logstreamer/logstreamer/internal/worker"
 )
 
 // IDForm and GroupForm say what ids and names of groups may be. They are segments of the admin
@@ -67,12 +69,12 @@ type Leases struct {
 	mu      sync.Mutex // guards the fields below
 	leases  map[string]Lease
 	weights map[string]float64 // of groups, from the last lease that was granted or changed
-	changed chan struct{}      // a value: Run must check the leases
+	changed worker.Signal      // a value: Run must check the leases
 }
 
 // NewLeases returns leases without any.
 func NewLeases() *Leases {
-	return &Leases{leases: make(map[string]Lease), weights: make(map[string]float64), changed: make(chan struct{}, 1)}
+	return &Leases{leases: make(map[string]Lease), weights: make(map[string]float64), changed: worker.NewSignal()}
 }
 
 // Put grants or renews a lease, and returns what that changes: empty for a renewal in time.
@@ -94,10 +96,7 @@ func (l *Leases) Put(lease Lease) (change LeaseChange) {
 		l.forgetGroupLocked(before.Group)
 	}
 	if change != "" {
-		select {
-		case l.changed <- struct{}{}:
-		default:
-		}
+		l.changed.Notify()
 	}
 	return change
 }

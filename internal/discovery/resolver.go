@@ -235,7 +235,7 @@ func (r *Resolver) service(ctx context.Context, name string) (found, error) {
 	return f, nil
 }
 
-// answered is the response of the servers about one type of records of a name.
+// lookupResult is the response of the servers about one type of records of a name.
 type lookupResult struct {
 	kind    uint16
 	records []dns.RR

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/logstreamer/logstreamer/internal/worker"
 )
 
 // Change is what a Watcher has found out about a group.
@@ -58,10 +60,10 @@ type watched struct {
 	beyond  int      // of that
 	last    outcome
 	stop    context.CancelFunc
-	refresh chan struct{} // a value makes the goroutine query at once
+	refresh worker.Signal // a value makes the goroutine query at once
 }
 
-func newWatched() *watched { return &watched{refresh: make(chan struct{}, 1)} }
+func newWatched() *watched { return &watched{refresh: worker.NewSignal()} }
 
 // NewWatcher returns a Watcher that calls onChange with each change, from one goroutine a
 // group.
@@ -147,10 +149,7 @@ func (w *Watcher) Refresh() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, one := range w.groups {
-		select {
-		case one.refresh <- struct{}{}:
-		default:
-		}
+		one.refresh.Notify()
 	}
 }
 

@@ -42,6 +42,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/server"
 	"github.com/logstreamer/logstreamer/internal/tap"
 	"github.com/logstreamer/logstreamer/internal/upstream"
+	"github.com/logstreamer/logstreamer/internal/worker"
 )
 
 // Distributor is a distributor. It is used once: New, Start, Stop.
@@ -329,7 +330,7 @@ func (d *Distributor) Stop(ctx context.Context) (left packet.Volume, err error) 
 		if d.ingestServer != nil {
 			d.stopErr = errors.Join(d.stopErr, d.ingestServer.Stop(ctx), d.stopInputs(ctx))
 		}
-		poll(ctx, d.settled)
+		worker.Poll(ctx, d.settled)
 		d.shutDown(ctx)
 	})
 	return d.leftover, d.stopErr
@@ -395,21 +396,6 @@ func (d *Distributor) undelivered() int64 {
 	return d.unsettled().Packets
 }
 
-// poll waits until done and reports false if the context ends before.
-func poll(ctx context.Context, done func() bool) bool {
-	const interval = 5 * time.Millisecond
-	ticker := time.NewTicker(interval)
-	defer ticker.Stop()
-	for !done() {
-		select {
-		case <-ctx.Done():
-			return false
-		case <-ticker.C:
-		}
-	}
-	return true
-}
-
 // closeListeners closes the listeners that no server has closed.
 func (d *Distributor) closeListeners() {
 	for _, l := range []net.Listener{d.ingestListener, d.metricsListener} {
@@ -434,14 +420,13 @@ func (d *Distributor) retryAfter(reason intake.Reason) time.Duration {
 	}
 }
 
-func (d *Distributor) nextProbe() time.Time {
-	var next time.Time
+// nextProbe returns the earliest time of a probe of a ready analyzer: the zero time if one is
+// probed now, or there is none.
+func (d *Distributor) nextProbe() (next time.Time) {
+	first := true
 	for _, a := range d.present() {
-		if a.target.State != StateReady {
-			continue
-		}
-		if probe := a.NextProbe(); next.IsZero() || probe.Before(next) {
-			next = probe
+		if probe := a.NextProbe(); a.target.State == StateReady && (first || probe.Before(next)) {
+			next, first = probe, false
 		}
 	}
 	return next

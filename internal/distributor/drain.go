@@ -25,7 +25,7 @@ const (
 // Unaccounted is 0 unless there is a defect.
 type DrainProof struct {
 	Result string `json:"result"` // DrainRunning, Drained or DrainCut
-	Held   Held   `json:"held"`
+	Held   Term   `json:"held"`
 	// The numbers below are packets.
 	Delivered    int64 `json:"delivered"`
 	Rerouted     int64 `json:"rerouted"`
@@ -38,13 +38,13 @@ type DrainProof struct {
 	Unaccounted        int64 `json:"unaccounted"`
 }
 
-// Held is a volume of packets, without their bytes.
-type Held struct {
+// Term is a volume in the ledger or in the proof of a drain, without its bytes.
+type Term struct {
 	Packets  int64 `json:"packets"`
 	Messages int64 `json:"messages"`
 }
 
-func heldOf(v packet.Volume) Held { return Held{v.Packets, v.Messages} }
+func termOf(v packet.Volume) Term { return Term{v.Packets, v.Messages} }
 
 // Drain returns when an analyzer in state drain or maint holds no packet: every request
 // has ended then. At the deadline the remaining packets are rerouted. If ctx ends before,
@@ -131,7 +131,7 @@ func (d *Distributor) proveDrain(a *upstream.Upstream) (DrainProof, error) {
 	}
 	proof := DrainProof{
 		Result:       DrainRunning,
-		Held:         heldOf(began.Bound()),
+		Held:         termOf(began.Bound()),
 		Delivered:    now.Delivered.Minus(began.Delivered).Packets,
 		Rerouted:     now.Nacked.Minus(began.Nacked).Packets,
 		DeadLettered: now.DeadLettered.Minus(began.DeadLettered).Packets,

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/logstreamer/logstreamer/internal/analyzer/analyzertest"
+	"github.com/logstreamer/logstreamer/internal/breaker"
+	"github.com/logstreamer/logstreamer/internal/upstream"
 )
 
 // takenBy returns the number of packets that an analyzer took.
@@ -124,6 +126,28 @@ func TestThrottlingAnalyzer(t *testing.T) {
 	s.onlyAccepted(t)
 	s.stop(t)
 	s.nothingLost(t, analyzers...)
+}
+
+// The status has the reason of routing why an analyzer gets nothing that is tried with a few packets
+// and has not answered them.
+func TestStatusOfHalfOpenAnalyzer(t *testing.T) {
+	analyzers, targets := threeScripted(t)
+	s := startSystem(t, quick(t, targets...))
+	analyzers[0].Behave(analyzertest.Behaviour{Hang: true})
+	if err := s.OpenBreaker(targets[0].ID, time.Now().Add(time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	defer s.load(2, false)()
+	var got AnalyzerStatus
+	until(t, "the analyzer is half-open and gets no packets", func() bool {
+		got = s.Status().Analyzers[0]
+		return got.Breaker.State == breaker.HalfOpen && got.Effective == 0 && got.InFlight.Packets > 0
+	})
+	if got.Out != upstream.NoRoom || !got.Until.IsZero() {
+		t.Errorf("it is out for %q until %v", got.Out, got.Until)
+	}
+	analyzers[0].Behave(analyzertest.Behaviour{})
+	until(t, "it gets packets again", func() bool { got = s.Status().Analyzers[0]; return got.Effective > 0 && got.Out == 0 })
 }
 
 // Without a healthy analyzer packets are refused at once, with an accurate

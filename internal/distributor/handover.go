@@ -11,6 +11,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/listener"
 	"github.com/logstreamer/logstreamer/internal/packet"
 	"github.com/logstreamer/logstreamer/internal/server"
+	"github.com/logstreamer/logstreamer/internal/worker"
 )
 
 // Sockets are the sockets that a distributor takes over instead of binding them: from systemd, from
@@ -76,7 +77,7 @@ func (d *Distributor) Handover(ctx context.Context) (Sockets, error) {
 	if d.Stores() {
 		d.releaseShared()
 		d.flush(ctx)
-	} else if !poll(ctx, d.settled) {
+	} else if !worker.Poll(ctx, d.settled) {
 		return Sockets{}, d.resume(sockets)
 	}
 	d.stopOnce.Do(func() { d.shutDown(ctx) })
@@ -151,7 +152,7 @@ func (d *Distributor) flush(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, time.Second+d.Config().Analyzer.Timeout)
 	defer cancel()
 	d.router.Stop()
-	poll(ctx, func() bool { return d.bound() == packet.Volume{} })
+	worker.Poll(ctx, func() bool { return d.bound() == packet.Volume{} })
 }
 
 // bound returns the volume that analyzers hold.

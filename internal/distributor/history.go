@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/logstreamer/logstreamer/internal/history"
+	"github.com/logstreamer/logstreamer/internal/metric"
 	"github.com/logstreamer/logstreamer/internal/protocol/native"
 )
 
@@ -96,7 +97,7 @@ func age(since, now time.Time) float64 {
 func (s *snapshots) analyzer(a AnalyzerStatus, now time.Time) history.Group {
 	routed := s.rate("analyzers/"+a.ID, now, a.Routed.Messages)
 	return history.Group{
-		Texts: []history.Text{{Name: "health", Value: a.Health}, {Name: "out", Value: a.Out.Reason}},
+		Texts: []history.Text{{Name: "health", Value: a.Health}, {Name: "out", Value: a.Out.String()}},
 		Numbers: []history.Number{
 			{Name: "routed_messages_per_s", Value: routed.Value},
 			{Name: "share", Value: a.Effective},
@@ -106,16 +107,9 @@ func (s *snapshots) analyzer(a AnalyzerStatus, now time.Time) history.Group {
 			{Name: "in_flight_packets", Value: float64(a.InFlight.Packets)},
 			{Name: "pace_messages_per_s", Value: a.Pace},
 			{Name: "latency_p99_s", Value: a.LatencyP99.Seconds()},
-			{Name: "healthy", Value: boolToFloat(a.Healthy)},
+			{Name: "healthy", Value: metric.Bool(a.Healthy)},
 		},
 	}
-}
-
-func boolToFloat(applies bool) float64 {
-	if applies {
-		return 1
-	}
-	return 0
 }
 
 // rate returns the increase of a counter per second since the last snapshot, or NaN if the counter

@@ -7,7 +7,6 @@ import (
 
 	"github.com/logstreamer/logstreamer/internal/http1"
 	"github.com/logstreamer/logstreamer/internal/intake"
-	"github.com/logstreamer/logstreamer/internal/packet"
 	"github.com/logstreamer/logstreamer/internal/problem"
 	"github.com/logstreamer/logstreamer/internal/protocol/native"
 	"github.com/logstreamer/logstreamer/internal/server"
@@ -155,31 +154,23 @@ func (d *Distributor) refusedEmitters() []refusedEmitter {
 	return list
 }
 
-// term is one term of the ledger.
-type term struct {
-	Packets  int64 `json:"packets"`
-	Messages int64 `json:"messages"`
-}
-
-func termOf(v packet.Volume) term { return term{v.Packets, v.Messages} }
-
 // balance handles /ledger: accepted is the sum of the other terms. With a disk journal it
 // includes undelivered packets of earlier runs. With a shared journal received is the sum.
 func (d *Distributor) balance(to *http1.Response) {
 	status := d.Status()
-	var received, returned *term
+	var received, returned *Term
 	if d.JournalStatus().Shared {
 		received, returned = new(termOf(status.Received)), new(termOf(status.Returned))
 	}
 	answer(to, http.StatusOK, struct {
-		Accepted     term   `json:"accepted"`
-		Delivered    term   `json:"delivered"`
-		Queued       term   `json:"queued"`
-		InFlight     term   `json:"in_flight"`
-		DeadLettered term   `json:"dead_lettered"`
-		Damaged      term   `json:"damaged"`
-		Received     *term  `json:"received,omitempty"`
-		Returned     *term  `json:"returned,omitempty"`
+		Accepted     Term   `json:"accepted"`
+		Delivered    Term   `json:"delivered"`
+		Queued       Term   `json:"queued"`
+		InFlight     Term   `json:"in_flight"`
+		DeadLettered Term   `json:"dead_lettered"`
+		Damaged      Term   `json:"damaged"`
+		Received     *Term  `json:"received,omitempty"`
+		Returned     *Term  `json:"returned,omitempty"`
 		Unaccounted  int64  `json:"unaccounted_messages"`
 		Time         string `json:"timestamp"`
 	}{

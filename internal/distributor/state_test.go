@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -100,6 +101,31 @@ func dialHealthy(context.Context, string, string) (net.Conn, error) {
 		}
 	}()
 	return near, nil
+}
+
+// The next probe is that under way, whichever analyzer comes first.
+func TestNextProbe(t *testing.T) {
+	var present []running
+	for _, id := range []string{"open", "probing", "later"} {
+		one := running{Upstream: newAnalyzer(t, id), target: Target{ID: id, State: StateReady}}
+		t.Cleanup(one.Stop)
+		present = append(present, one)
+	}
+	soon := time.Now().Add(time.Hour)
+	present[0].OpenBreaker(soon)
+	present[2].OpenBreaker(soon.Add(time.Hour))
+	d := new(Distributor)
+	for range present {
+		d.analyzers.Store(&analyzerSet{present: present})
+		if got := d.nextProbe(); !got.IsZero() {
+			t.Errorf("the next probe is at %v, although the first one of an analyzer is under way", got)
+		}
+		present = append(slices.Clone(present[1:]), present[0])
+	}
+	d.analyzers.Store(&analyzerSet{present: slices.DeleteFunc(present, func(a running) bool { return a.ID() == "probing" })})
+	if got := d.nextProbe(); !got.Equal(soon) {
+		t.Errorf("the next probe is at %v, want %v", got, soon)
+	}
 }
 
 // overload is a group of emitters that exceed the delivery rate.

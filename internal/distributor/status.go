@@ -53,8 +53,10 @@ type AnalyzerStatus struct {
 	// Lease is the lease of an analyzer that registered itself, and nil for others.
 	Lease            *discovery.Lease
 	Queued, InFlight packet.Volume
-	// Out is the reason why the analyzer gets no packets, or the zero value if it gets packets.
-	Out Out
+	// Out is why no packet can be routed to the analyzer now, or 0, and Until when that ends at the
+	// latest, the zero time if that is not known.
+	Out   upstream.Outage
+	Until time.Time
 }
 
 // Status returns the ledger. The components are read one after the other while packets move
@@ -124,12 +126,14 @@ func (d *Distributor) describe(l ledger) Status {
 	for i, a := range l.analyzers.present {
 		l.Analyzers[i].MemberStats = members[a.ID()]
 		l.Analyzers[i].describe(a, now)
+		l.Analyzers[i].describeOut(a, now)
 		if lease, known := d.leases.Get(a.ID()); known && a.registered {
 			l.Analyzers[i].Lease = &lease
 		}
 	}
 	for i, leaving := range l.analyzers.leaving {
 		l.Leaving[i].describe(leaving.running, now)
+		l.Leaving[i].Out = upstream.Drain
 	}
 	l.Rates = *d.watcher.rates.last.Load()
 	l.Oldest = d.oldest()
@@ -139,7 +143,15 @@ func (d *Distributor) describe(l ledger) Status {
 // describe sets the fields that the upstream reports.
 func (s *AnalyzerStatus) describe(a running, now time.Time) {
 	s.ID, s.Spec, s.Group, s.Status = a.ID(), a.target, a.group, a.Status(now)
-	s.Out = outOf(*s, now)
+}
+
+// describeOut sets Out and Until. An analyzer without a share is out for the router; one that is
+// full for a moment, or for long with strict routing, keeps its share.
+func (s *AnalyzerStatus) describeOut(a running, now time.Time) {
+	capacity, _ := a.Capacity(now)
+	if s.Out = outage(a.target.State); s.Out == 0 && (s.Effective == 0 || capacity == 0) {
+		s.Out, s.Until = a.Outage(now)
+	}
 }
 
 // waiting returns the volume that is accepted and not bound to an analyzer.

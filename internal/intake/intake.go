@@ -1,6 +1,6 @@
-// Package intake admits the packets of all protocols. It decides which packets are accepted: draining, capacity, duplicates, shedding, rates; it
-// appends accepted packets to the journal and reports the result of each. A protocol
-// translates requests into packets and results into its own responses.
+// Package intake admits the packets of all protocols. It decides which packets are accepted
+// (draining, capacity, duplicates, shedding, rates), appends these to the journal and reports the
+// result of each. A protocol translates requests into packets and results into its own responses.
 //
 // A packet is admitted in these steps:
 //

@@ -37,6 +37,15 @@ func isPrintable(s string) bool {
 	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return !strconv.IsGraphic(r) })
 }
 
+// Shorten returns at most maxBytes of s, with an ellipsis after them if s is longer. No
+// character is cut.
+func Shorten(s string, maxBytes int) string {
+	if len(s) <= maxBytes {
+		return s
+	}
+	return strings.ToValidUTF8(s[:maxBytes], "") + "…"
+}
+
 // JSON returns a JSON text with the same value in which what String escapes is escaped as
 // JSON does. Bytes that are not UTF-8 become U+FFFD, as they do when JSON is decoded.
 func JSON(text []byte) []byte {

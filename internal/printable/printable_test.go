@@ -39,6 +39,14 @@ func TestString(t *testing.T) {
 	}
 }
 
+func TestShorten(t *testing.T) {
+	for in, want := range map[string]string{"": "", "four": "four", "fives": "five…", "abcé": "abc…", "ab\xffc": "ab\xffc", "ab\xffcd": "abc…"} {
+		if got := Shorten(in, 4); got != want {
+			t.Errorf("%q: %q, want %q", in, got, want)
+		}
+	}
+}
+
 // JSON keeps the value: what can be decoded is the same.
 func TestJSON(t *testing.T) {
 	for in := range corpus {

@@ -14,9 +14,9 @@ import (
 func TestBooksOfASuccessor(t *testing.T) {
 	h := newHarness(t, 1, 1)
 	now := time.Now()
-	h.tick(now)
+	h.Tick(now)
 	h.addMany(t, 20)
-	for h.round(t.Context(), now) {
+	for h.Round(t.Context(), now) {
 	}
 	old := h.analyzers[0]
 	successor := &analyzer{id: old.id, capacity: unlimited, transient: true, ramp: 1}
@@ -24,7 +24,7 @@ func TestBooksOfASuccessor(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.addMany(t, 20)
-	for h.round(t.Context(), now) {
+	for h.Round(t.Context(), now) {
 	}
 	held := upstream.VolumeOf(old.bound)
 	if began, _, ok := h.DrainStats(old); !ok || began.Bound() != held {

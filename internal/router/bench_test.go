@@ -36,7 +36,7 @@ func benchmarkRound(analyzers, packets int, record bool) func(*testing.B) {
 		now := time.Now()
 		b.ReportAllocs()
 		for b.Loop() {
-			if !r.round(b.Context(), now) {
+			if !r.Round(b.Context(), now) {
 				b.Fatal("nothing was routed")
 			}
 		}
@@ -68,7 +68,7 @@ func newRoundRouter(t testing.TB, analyzers, packets int, record bool) *Router {
 		t.Fatal(err)
 	}
 	for range 1000 { // until all buffers have their final size
-		r.round(t.Context(), time.Time{})
+		r.Round(t.Context(), time.Time{})
 	}
 	return r
 }

@@ -17,7 +17,7 @@ import (
 func routeOne(t testing.TB, h *harness, messages int) (packetID string) {
 	t.Helper()
 	h.add(t, messages)
-	if !h.round(t.Context(), time.Now()) {
+	if !h.Round(t.Context(), time.Now()) {
 		t.Fatal("the packet is not routed")
 	}
 	return fmt.Sprint(h.added)
@@ -87,7 +87,7 @@ func TestExplainReroutedPacket(t *testing.T) {
 	back := h.analyzers[0].take(1)
 	fail(&back[0], time.Now(), false)
 	h.Nacked("a0", back)
-	h.round(t.Context(), time.Now())
+	h.Round(t.Context(), time.Now())
 	got := explain(t, h, id)
 	if got.Cause != "again" || got.Chosen != "a1" || got.RunnerUp != "" || got.Candidates[0].Out != "avoided" || got.Candidates[0].CandidateState == nil {
 		t.Errorf("rerouted: %s", encode(t, got))
@@ -105,14 +105,14 @@ func TestExplainReturnedPacket(t *testing.T) {
 	h := newHarness(t, 1, 1)
 	id := routeOne(t, h, 1)
 	h.Nacked("a0", h.analyzers[0].take(1))
-	h.round(t.Context(), time.Now())
+	h.Round(t.Context(), time.Now())
 	if got := explain(t, h, id); got.Cause != "returned" || got.Chosen != "a1" {
 		t.Errorf("a packet that only waited: %s", encode(t, got))
 	}
 	back := h.analyzers[1].take(1)
 	back[0].Attempted = true
 	h.Nacked("a1", back)
-	h.round(t.Context(), time.Now())
+	h.Round(t.Context(), time.Now())
 	if got := explain(t, h, id); got.Cause != "again" || got.Chosen != "a0" {
 		t.Errorf("an attempted packet: %s", encode(t, got))
 	}
@@ -162,7 +162,7 @@ func TestExplainUnknownPacket(t *testing.T) {
 func TestExplainDecodesIDs(t *testing.T) {
 	h := newHarness(t, 1)
 	h.addBody(t, `{"emitter_id":"\u00e9","packet_id":"a\tb","messages":[{"timestamp":1,"level":"INFO","message":"m"}]}`, 1)
-	h.round(t.Context(), time.Now())
+	h.Round(t.Context(), time.Now())
 	if _, err := h.Explain([]byte("é"), []byte("a\tb")); err != nil {
 		t.Error(err)
 	}
@@ -206,7 +206,7 @@ func TestExplainAnalyzer(t *testing.T) {
 	h.analyzers[2].set(func(a *analyzer) {
 		a.capacity, a.transient, a.outage, a.until = 0, false, upstream.AskedPause, time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
 	})
-	h.tick(time.Now())
+	h.Tick(time.Now())
 	for id, want := range map[string]string{
 		"a1": "a1 gets 23.08 % of messages: its weight 0.3 × ramp 0.5 is 0.15 of 0.65, the sum over the 2 of 3 analyzers that are eligible",
 		"a2": "a2 gets no messages, because it is out (asked_pause until 2030-01-01T00:00:00Z); its weight is 0.2, and 2 of 3 analyzers are eligible, with weights that sum to 0.65",
@@ -232,7 +232,7 @@ func TestExplainAfterHours(t *testing.T) {
 		h := newHarness(t, 1, 1)
 		out := func(until time.Time) {
 			h.analyzers[1].set(func(a *analyzer) { a.capacity, a.transient, a.outage, a.until = 0, false, upstream.BreakerOpen, until })
-			h.tick(time.Now())
+			h.Tick(time.Now())
 		}
 		out(time.Now().Add(time.Second))
 		time.Sleep(3 * time.Hour)

@@ -27,7 +27,7 @@ func (h *memberHistory) routeRound(r *rapid.T) {
 	for _, a := range h.analyzers {
 		before[a] = a.holds()
 	}
-	h.round(h.t.Context(), h.now)
+	h.Round(h.t.Context(), h.now)
 	for _, a := range h.analyzers {
 		if h.drained[a.id] && a.holds() != before[a] {
 			r.Fatalf("%s is drained and was offered packets", a.id)
@@ -77,7 +77,7 @@ func TestMembersComeAndGo(t *testing.T) {
 		r.Repeat(map[string]func(*rapid.T){
 			"append":    h.append,
 			"round":     h.routeRound,
-			"tick":      func(*rapid.T) { h.tick(h.now) },
+			"tick":      func(*rapid.T) { h.Tick(h.now) },
 			"capacity":  h.changeCapacity,
 			"delivered": h.deliver,
 			"nacked":    h.nack,
@@ -215,9 +215,9 @@ func TestManyMembersInSequence(t *testing.T) {
 func TestNoRefundOfAnEarlierMembership(t *testing.T) {
 	h := newHarness(t, 1, 1)
 	now := time.Now()
-	h.tick(now)
+	h.Tick(now)
 	h.add(t, 50)
-	h.round(t.Context(), now)
+	h.Round(t.Context(), now)
 	a := h.analyzers[0]
 	back := a.take(unlimited)
 	for _, drained := range []bool{true, false} {
@@ -226,7 +226,7 @@ func TestNoRefundOfAnEarlierMembership(t *testing.T) {
 		}
 	}
 	h.Nacked(a.id, back)
-	h.round(t.Context(), now)
+	h.Round(t.Context(), now)
 	if got := h.Stats().Members; got[0].DeviationMessages != 25 || got[1].DeviationMessages != -25 {
 		t.Errorf("the deviations are %v and %v, want 25 and -25 after one packet of 50 messages", got[0].DeviationMessages, got[1].DeviationMessages)
 	}
@@ -236,9 +236,9 @@ func TestNoRefundOfAnEarlierMembership(t *testing.T) {
 func TestCloseReturnsPackets(t *testing.T) {
 	h := newHarness(t, 1)
 	now := time.Now()
-	h.tick(now)
+	h.Tick(now)
 	h.addMany(t, 6)
-	h.round(t.Context(), now)
+	h.Round(t.Context(), now)
 	held := h.analyzers[0].take(unlimited)
 	fail(&held[0], now, false)
 	held[1].Attempted = true

@@ -21,7 +21,7 @@ type randomHistory struct {
 
 func newRandomHistory(t *testing.T, weights ...float64) *randomHistory {
 	h := &randomHistory{newHarness(t, weights...), t, time.Now(), 0}
-	h.tick(h.now)
+	h.Tick(h.now)
 	return h
 }
 
@@ -105,8 +105,8 @@ func TestStatsAreConsistentInRandomHistories(t *testing.T) {
 		h := newRandomHistory(t, rapid.SliceOfN(rapid.Float64Range(0.05, 1), 1, 4).Draw(r, "weights")...)
 		r.Repeat(map[string]func(*rapid.T){
 			"append":                            h.append,
-			"round":                             func(*rapid.T) { h.round(t.Context(), h.now) },
-			"tick":                              func(*rapid.T) { h.tick(h.now) },
+			"round":                             func(*rapid.T) { h.Round(t.Context(), h.now) },
+			"tick":                              func(*rapid.T) { h.Tick(h.now) },
 			"time passes":                       h.passTime,
 			"capacity":                          h.changeCapacity,
 			"delivered":                         h.deliver,

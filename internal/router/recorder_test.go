@@ -61,12 +61,12 @@ func TestRandomHistoriesAreReplayed(t *testing.T) {
 		some := func() *analyzer { return h.analyzers[rapid.IntRange(0, len(h.analyzers)-1).Draw(r, "analyzer")] }
 		r.Repeat(map[string]func(*rapid.T){
 			"append": func(*rapid.T) { h.addMany(t, rapid.IntRange(1, 300).Draw(r, "packets")) },
-			"round":  func(*rapid.T) { h.round(t.Context(), now) },
+			"round":  func(*rapid.T) { h.Round(t.Context(), now) },
 			"tick": func(*rapid.T) {
 				now = now.Add(time.Duration(rapid.IntRange(1, 200).Draw(r, "ms")) * time.Millisecond)
-				h.tick(now)
+				h.Tick(now)
 			},
-			"an hour": func(*rapid.T) { now = now.Add(maxFrame + time.Second); h.tick(now) },
+			"an hour": func(*rapid.T) { now = now.Add(maxFrame + time.Second); h.Tick(now) },
 			"capacity": func(*rapid.T) {
 				a := some()
 				a.capacity = rapid.SampledFrom([]int{0, 0, 1, 5, 1000, 100_000}).Draw(r, "capacity")
@@ -114,10 +114,10 @@ func must(t testing.TB, err error) {
 func TestRingWrapsAround(t *testing.T) {
 	h := newHarness(t, 0.5, 0.3, 0.2)
 	now := time.Now()
-	h.tick(now)
+	h.Tick(now)
 	for range 2*ringFrames + 3 {
 		h.addMany(t, 300)
-		for h.round(t.Context(), now) {
+		for h.Round(t.Context(), now) {
 		}
 		for _, a := range h.analyzers {
 			h.Delivered(a.id, a.take(unlimited))
@@ -197,7 +197,7 @@ func TestFullIsRecordedOnce(t *testing.T) {
 	h.add(t, 5)
 	now := time.Now()
 	for range 100 {
-		h.round(t.Context(), now)
+		h.Round(t.Context(), now)
 	}
 	full := 0
 	for _, e := range h.recorder.current.recorded() {
@@ -214,7 +214,7 @@ func TestFullIsRecordedOnce(t *testing.T) {
 func TestFramesAreAllocatedWhenUsed(t *testing.T) {
 	h := newHarness(t, 0.5, 0.5)
 	now := time.Now()
-	h.tick(now)
+	h.Tick(now)
 	used := func() (n int) {
 		for _, f := range h.recorder.frames {
 			if f != nil {
@@ -227,7 +227,7 @@ func TestFramesAreAllocatedWhenUsed(t *testing.T) {
 		t.Errorf("%d frames are allocated before the first packet", n)
 	}
 	h.addMany(t, 2*frameEntries)
-	for h.round(t.Context(), now) {
+	for h.Round(t.Context(), now) {
 	}
 	if n := used(); n < 3 || n > 6 {
 		t.Errorf("%d frames are allocated after %d picks", n, 2*frameEntries)

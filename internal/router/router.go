@@ -25,6 +25,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/packet"
 	"github.com/logstreamer/logstreamer/internal/retrybudget"
 	"github.com/logstreamer/logstreamer/internal/upstream"
+	"github.com/logstreamer/logstreamer/internal/worker"
 )
 
 // Journal is the source of accepted packets and acknowledges settled ones.
@@ -52,7 +53,7 @@ type Router struct {
 	deadLetters DeadLetters
 	retryBudget *retrybudget.Budget
 	logger      *slog.Logger
-	wake        chan struct{}
+	wake        worker.Signal
 	// awaitingCapacity makes CapacityChanged wake the routing goroutine.
 	awaitingCapacity atomic.Bool
 	draining         atomic.Bool
@@ -109,7 +110,7 @@ func New(deps Dependencies) *Router {
 		deadLetters: deps.DeadLetters,
 		retryBudget: deps.RetryBudget,
 		logger:      deps.Logger,
-		wake:        make(chan struct{}, 1),
+		wake:        worker.NewSignal(),
 		waitBudget:  maxWaitBudget,
 		handBack:    deps.HandBack,
 		byID:        make(map[string]*member),
@@ -141,7 +142,7 @@ func (r *Router) Start(ctx context.Context) {
 func (r *Router) Drain() {
 	r.draining.Store(true)
 	r.requeue.expedite()
-	r.signal()
+	r.wake.Notify()
 }
 
 // Resume revokes Drain.
@@ -190,20 +191,19 @@ func (r *Router) returnIdle(now time.Time) {
 	r.reportSettled(lastQuarantined, false)
 	if left := append(r.pending, requeued...); len(left) > 0 {
 		r.returnToJournal(left)
-		clear(left)
-		r.pending, r.blocking = r.pending[:0], nil
+		r.pending, r.blocking = nil, nil
 	}
 }
 
 func (r *Router) run(ctx context.Context) {
 	ticker := time.NewTicker(upstream.TickInterval)
 	defer ticker.Stop()
-	r.tick(time.Now())
+	r.Tick(time.Now())
 	for ctx.Err() == nil {
-		if r.round(ctx, time.Now()) {
+		if r.Round(ctx, time.Now()) {
 			select {
 			case now := <-ticker.C:
-				r.tick(now)
+				r.Tick(now)
 			case c := <-r.commands:
 				c.execute()
 			default:
@@ -221,7 +221,7 @@ func (r *Router) run(ctx context.Context) {
 			// Fetch returns many packets.
 			runtime.Gosched()
 		case now := <-ticker.C:
-			r.tick(now)
+			r.Tick(now)
 		case c := <-r.commands:
 			c.execute()
 		}
@@ -229,8 +229,9 @@ func (r *Router) run(ctx context.Context) {
 	}
 }
 
-// round fetches and routes packets and reports whether it routed any.
-func (r *Router) round(ctx context.Context, now time.Time) bool {
+// Round fetches and routes packets, and reports whether it routed any. Round and Tick let a
+// simulation with a clock of its own drive a router that is not started, from one goroutine.
+func (r *Router) Round(ctx context.Context, now time.Time) bool {
 	r.refresh(now)
 	if r.paused {
 		return false
@@ -400,8 +401,8 @@ func (r *Router) exclude(m *member, now time.Time) {
 	r.recordLeave(m, left, now)
 }
 
-// tick is called every upstream.TickInterval.
-func (r *Router) tick(now time.Time) {
+// Tick does what is due every upstream.TickInterval. See Round.
+func (r *Router) Tick(now time.Time) {
 	for _, m := range r.members {
 		m.Tick()
 		r.updateWeight(m, now)

@@ -323,13 +323,13 @@ func TestSlowStartAppliesAtJoin(t *testing.T) {
 	now := time.Now()
 	h := newHarness(t, 1, 1)
 	h.analyzers[0].setFull(false)
-	h.tick(now)
+	h.Tick(now)
 	h.analyzers[0].setCapacity(unlimited)
 	h.analyzers[0].set(func(a *analyzer) { a.ramp = 0.1 })
 	for range 110 {
 		h.add(t, 1)
 	}
-	h.round(t.Context(), now)
+	h.Round(t.Context(), now)
 	if got := h.analyzers[0].holds(); got != 10 {
 		t.Errorf("the analyzer got %d of 110 packets, want 10", got)
 	}

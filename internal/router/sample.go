@@ -31,17 +31,22 @@ func (r *Router) Sample(limit int, visit backlog.Visit) {
 	}
 }
 
-// Oldest returns about when the oldest packet that analyzers returned was accepted, the
-// zero time if there is none. It may be called concurrently.
+// Oldest returns about when the oldest packet that is not bound was accepted, the zero
+// time if there is none. It may be called concurrently.
 func (r *Router) Oldest() (oldest time.Time) {
-	q := &r.requeue
-	q.mu.Lock()
-	defer q.mu.Unlock()
 	consider := func(d upstream.Delivery) {
 		if oldest.IsZero() || d.Packet.Accepted.Before(oldest) {
 			oldest = d.Packet.Accepted
 		}
 	}
+	r.do(func() {
+		for _, d := range r.pending {
+			consider(d)
+		}
+	})
+	q := &r.requeue
+	q.mu.Lock()
+	defer q.mu.Unlock()
 	for _, queue := range []*ring.Queue[upstream.Delivery]{&q.attempted, &q.unattempted} {
 		if queue.Len() > 0 {
 			consider(queue.First())

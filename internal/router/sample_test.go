@@ -12,7 +12,7 @@ import (
 func TestSample(t *testing.T) {
 	h := newHarness(t, 1)
 	h.addMany(t, 50)
-	h.round(t.Context(), time.Now())
+	h.Round(t.Context(), time.Now())
 	bound := h.analyzers[0].take(50)
 	for i := range bound {
 		bound[i].Packet.Accepted = time.Unix(int64(100-i), 0)
@@ -38,7 +38,7 @@ func TestSample(t *testing.T) {
 	if got := e.Top(2); e.Sampled() != 20 || len(got) != 1 || got[0].ID != "e" || got[0].Packets != 50 {
 		t.Errorf("%d sampled: %+v", e.Sampled(), got)
 	}
-	if got := h.Oldest(); !got.Equal(time.Unix(100-39, 0)) {
+	if got := h.Oldest(); !got.Equal(time.Unix(100-49, 0)) {
 		t.Errorf("the oldest is of %v", got)
 	}
 }

@@ -76,7 +76,7 @@ func (r *Router) Nacked(analyzer string, deliveries []upstream.Delivery) {
 		r.logger.Warn("analyzers keep failing with a packet and accept others: it is quarantined: retried alone, with growing delays",
 			"emitter_id", first.emitterID, "packet_id", first.packetID, "analyzer", analyzer, "cause", first.cause)
 	}
-	r.signal()
+	r.wake.Notify()
 }
 
 // own copies packets out of shared buffers, which packets that may wait for long must not
@@ -114,20 +114,13 @@ func (r *Router) reportSettled(lastQuarantined, ready bool) {
 		r.logger.Info("no packet is quarantined any more")
 	}
 	if ready {
-		r.signal()
+		r.wake.Notify()
 	}
 }
 
 // CapacityChanged wakes the routing goroutine if it waits for capacity.
 func (r *Router) CapacityChanged() {
 	if r.awaitingCapacity.Load() {
-		r.signal()
-	}
-}
-
-func (r *Router) signal() {
-	select {
-	case r.wake <- struct{}{}:
-	default:
+		r.wake.Notify()
 	}
 }

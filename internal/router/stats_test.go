@@ -100,10 +100,10 @@ func TestMetricsAreClean(t *testing.T) {
 func TestReroutedPacketsMove(t *testing.T) {
 	h := newHarness(t, 1, 1)
 	now := time.Now()
-	h.tick(now)
+	h.Tick(now)
 	h.add(t, 10)
 	h.add(t, 20)
-	h.round(t.Context(), now)
+	h.Round(t.Context(), now)
 	from := h.analyzers[0]
 	if from.holds() == 0 {
 		from = h.analyzers[1]
@@ -114,7 +114,7 @@ func TestReroutedPacketsMove(t *testing.T) {
 	if got := h.Stats().Waiting; got != moved {
 		t.Errorf("waiting: %v, want %v", got, moved)
 	}
-	h.round(t.Context(), now)
+	h.Round(t.Context(), now)
 	stats := h.Stats()
 	old := slices.Index(h.analyzers, from)
 	to := 1 - old
@@ -133,10 +133,10 @@ func TestReroutedPacketsMove(t *testing.T) {
 func TestRejectedPacketsBecomeDeadLetters(t *testing.T) {
 	h := newHarness(t, 1)
 	now := time.Now()
-	h.tick(now)
+	h.Tick(now)
 	h.add(t, 7)
 	h.add(t, 2)
-	h.round(t.Context(), now)
+	h.Round(t.Context(), now)
 	calls := 0
 	h.store.onReturn = func() {
 		calls++

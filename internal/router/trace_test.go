@@ -66,8 +66,8 @@ func stir(t testing.TB, h *harness, rounds int) {
 		h.addMany(t, 40)
 		a := h.analyzers[i%len(h.analyzers)]
 		a.set(func(a *analyzer) { a.capacity, a.transient, a.ramp = i*i%60, i%3 != 0, 0.1+float64(i%10)/10 })
-		h.tick(now)
-		h.round(t.Context(), now)
+		h.Tick(now)
+		h.Round(t.Context(), now)
 		switch i % 7 {
 		case 1:
 			h.Nacked(a.id, a.take(5))
@@ -188,7 +188,7 @@ func TestTraceWithGap(t *testing.T) {
 	route := func(packets int) {
 		for range packets / 256 {
 			h.addMany(t, 256)
-			for h.round(t.Context(), time.Now()) {
+			for h.Round(t.Context(), time.Now()) {
 			}
 			for _, a := range h.analyzers {
 				h.Delivered(a.id, a.take(unlimited))
@@ -258,7 +258,7 @@ func TestTraceEnds(t *testing.T) {
 
 func TestTraceReplayRejects(t *testing.T) {
 	h := newHarness(t, 1, 1)
-	h.tick(time.Now())
+	h.Tick(time.Now())
 	var text bytes.Buffer
 	must(t, h.Trace(t.Context(), &text, TraceLimit{}))
 	header, _ := readTrace(t, text.Bytes())

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/logstreamer/logstreamer/internal/server/eventloop"
+	"github.com/logstreamer/logstreamer/internal/worker"
 )
 
 // released are connections that no request is read from, for another Server to continue with.
@@ -35,10 +36,10 @@ func (s *Server) Release(ctx context.Context) (open int) {
 	ctx, cancel := context.WithTimeout(ctx, limitToQuarter(ctx, s.sweeper.timeouts.Release))
 	defer cancel()
 	grace := time.Now().Add(s.sweeper.timeouts.Stop)
-	_ = awaitZero(ctx, func() int {
+	worker.Poll(ctx, func() bool {
 		all := time.Now().After(grace)
 		s.connections.each(func(c *connection) { c.interrupt(all) })
-		return s.open()
+		return s.open() == 0
 	})
 	return s.open()
 }

@@ -251,16 +251,16 @@ func (s *Server) Stop(ctx context.Context) error {
 	s.accepting.Wait()
 	s.drain(ctx)
 	s.loops.FailReads()
-	late := awaitZero(ctx, func() int {
+	answered := worker.Poll(ctx, func() bool {
 		s.connections.failReads() // a response starts the next read
-		return s.open()
+		return s.open() == 0
 	})
-	if late != nil {
+	if !answered {
 		s.deps.Logger.Warn("connections are cut off whose requests were not answered in time", "connections", s.open())
 	}
 	s.loops.Close()
 	s.connections.close()
-	_ = awaitZero(ctx, func() int { return len(s.lingering) })
+	worker.Poll(ctx, func() bool { return len(s.lingering) == 0 })
 	s.sweeper.end()
 	return failed
 }
@@ -281,20 +281,5 @@ func limitToQuarter(ctx context.Context, wait time.Duration) time.Duration {
 func (s *Server) drain(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, limitToQuarter(ctx, s.sweeper.timeouts.Stop))
 	defer cancel()
-	_ = awaitZero(ctx, s.open)
-}
-
-// awaitZero polls count until it returns 0 or the context ends.
-func awaitZero(ctx context.Context, count func() int) error {
-	const interval = 5 * time.Millisecond
-	ticker := time.NewTicker(interval)
-	defer ticker.Stop()
-	for count() > 0 {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-ticker.C:
-		}
-	}
-	return nil
+	worker.Poll(ctx, func() bool { return s.open() == 0 })
 }

@@ -139,8 +139,5 @@ func (t *Tap) push(e Event) {
 	t.queue.Push(e)
 	t.bytes += len(e.Body)
 	t.mu.Unlock()
-	select {
-	case t.ready <- struct{}{}:
-	default:
-	}
+	t.ready.Notify()
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/logstreamer/logstreamer/internal/packet"
 	"github.com/logstreamer/logstreamer/internal/ring"
+	"github.com/logstreamer/logstreamer/internal/worker"
 )
 
 // Bounds of taps.
@@ -166,7 +167,7 @@ func (h *Hub) sample(packets int) *Tap {
 // openLocked opens a tap that may show as many events at once as it has tokens. Without refill it
 // ends with the last of them.
 func (h *Hub) openLocked(options Options, tokens, refill float64) *Tap {
-	t := &Tap{hub: h, options: options, tokens: tokens, refill: refill, refilled: time.Now(), ready: make(chan struct{}, 1), ended: make(chan struct{})}
+	t := &Tap{hub: h, options: options, tokens: tokens, refill: refill, refilled: time.Now(), ready: worker.NewSignal(), ended: make(chan struct{})}
 	t.prefix, t.isPrefix = strings.CutSuffix(options.Emitter, "*")
 	h.setLocked(append(slices.Clone(h.open()), t))
 	t.timer = time.AfterFunc(MaxDuration, t.Close)
@@ -217,7 +218,7 @@ type Tap struct {
 	prefix   string  // of Options.Emitter
 	isPrefix bool
 	timer    *time.Timer   // guarded by Hub.mu
-	ready    chan struct{} // has a value after an event was queued
+	ready    worker.Signal // has a value after an event was queued
 	ended    chan struct{}
 	endOnce  sync.Once
 

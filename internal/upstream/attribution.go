@@ -58,9 +58,9 @@ func (u *Upstream) reportResult(r sink.Result, batch []Delivery, v attempt, now 
 	failedBefore := batch[0].Failures != nil // then all packets of the batch did
 	switch {
 	case r.Outcome != sink.Failed:
-		u.onTransition(u.breaker.Success(now))("packets are delivered")
+		u.onTransition(u.breaker.Success(now), "packets are delivered")
 	case r.Unsent || !failedBefore && v.failures < maxReportedFailures:
-		u.onTransition(u.breaker.Failure(now))(r.Detail)
+		u.onTransition(u.breaker.Failure(now), r.Detail)
 	}
 }
 

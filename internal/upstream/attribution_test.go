@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/logstreamer/logstreamer/internal/breaker"
+	"github.com/logstreamer/logstreamer/internal/metric"
 	"github.com/logstreamer/logstreamer/internal/sink"
 )
 
@@ -242,7 +243,7 @@ func TestPacketCrashesAnalyzer(t *testing.T) {
 					got.Cause != "the reused connection was closed: EOF" {
 					t.Errorf("recorded %+v, want %+v", got, test.want)
 				}
-				if got := b.failures(sink.Connect); got != boolToFloat(!test.interrupted) || b.Healthy() != (test.maxFailures > 1 && !test.interrupted) {
+				if got := b.failures(sink.Connect); got != metric.Bool(!test.interrupted) || b.Healthy() != (test.maxFailures > 1 && !test.interrupted) {
 					t.Errorf("%v failures to connect, healthy: %v", got, b.Healthy())
 				}
 			})
@@ -262,7 +263,7 @@ func startCrashing(t *testing.T, test crashCase) (b *fixture) {
 		}
 		lost := sink.Result{Outcome: sink.Failed, Reason: sink.Connect, Detail: "connect: refused", Unsent: true}
 		if test.interrupted {
-			b.onTransition(b.breaker.Trip(time.Now()))("test")
+			b.onTransition(b.breaker.Trip(time.Now()), "test")
 			lost = sink.Result{Outcome: sink.Aborted}
 		}
 		lost.Lost = "the reused connection was closed: EOF"

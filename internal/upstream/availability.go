@@ -75,7 +75,7 @@ func (u *Upstream) Health() string {
 // TickInterval while no analyzer is available.
 func (u *Upstream) ProbeSoon(now time.Time) {
 	if u.breaker.ProbeSoon(now) {
-		u.prober.reschedule()
+		u.prober.rescheduled.Notify()
 	}
 }
 
@@ -97,30 +97,28 @@ func (u *Upstream) Ramp(now time.Time) float64 {
 	return max(minRamp, float64(passed)/float64(slowStart))
 }
 
-// onTransition returns a function that acts on a transition of the breaker, if any.
-func (u *Upstream) onTransition(transition breaker.Transition) func(cause string) {
-	return func(cause string) {
-		if !transition.Changed() {
-			return
-		}
-		u.metrics.transitions[transition.To].Inc()
-		switch transition.To {
-		case breaker.Open:
-			outage := cause // so that only this allocates
-			u.outage.Store(&outage)
-			u.logger.Warn("analyzer is unhealthy: its packets are rerouted", "cause", cause, "next_probe", u.breaker.NextProbe())
-			u.interrupt()
-			u.nack(u.queue.trim(0))
-		case breaker.HalfOpen:
-			u.logger.Info("analyzer is half-open: a few packets are sent")
-		case breaker.Closed:
-			u.outage.Store(nil)
-			u.slowStartFrom.Store(u.elapsed(time.Now()))
-			u.logger.Info("analyzer is healthy: slow start", "duration", u.config.Load().SlowStart)
-		}
-		u.prober.reschedule()
-		u.settler.CapacityChanged()
+// onTransition acts on a transition of the breaker, if it is one.
+func (u *Upstream) onTransition(transition breaker.Transition, cause string) {
+	if !transition.Changed() {
+		return
 	}
+	u.metrics.transitions[transition.To].Inc()
+	switch transition.To {
+	case breaker.Open:
+		outage := cause // so that only this allocates
+		u.outage.Store(&outage)
+		u.logger.Warn("analyzer is unhealthy: its packets are rerouted", "cause", cause, "next_probe", u.breaker.NextProbe())
+		u.interrupt()
+		u.nack(u.queue.trim(0))
+	case breaker.HalfOpen:
+		u.logger.Info("analyzer is half-open: a few packets are sent")
+	case breaker.Closed:
+		u.outage.Store(nil)
+		u.slowStartFrom.Store(u.elapsed(time.Now()))
+		u.logger.Info("analyzer is healthy: slow start", "duration", u.config.Load().SlowStart)
+	}
+	u.prober.rescheduled.Notify()
+	u.settler.CapacityChanged()
 }
 
 // pauseLogInterval is the time without a pause after which the next one is logged: an overloaded

@@ -29,7 +29,7 @@ func TestSlowStartAfterClockChange(t *testing.T) {
 	config := testConfig()
 	config.SlowStart = time.Hour
 	b := prepare(t, config, newFakeSink(t, nil))
-	b.onTransition(breaker.Transition{From: breaker.HalfOpen, To: breaker.Closed})("test")
+	b.onTransition(breaker.Transition{From: breaker.HalfOpen, To: breaker.Closed}, "test")
 	half := clocktest.SetBack(t, time.Now().Add(config.SlowStart/2), 2*time.Hour)
 	if got := b.Ramp(half); got < 0.49 || got > 0.51 {
 		t.Errorf("after half of the slow start the weight is %v of the configured one", got)

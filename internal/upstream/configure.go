@@ -13,7 +13,7 @@ func (u *Upstream) Configure(next Config) {
 	u.limit.lower(int64(next.QueuePackets))
 	u.breaker.Configure(next.breaker())
 	u.senders.set(next.Concurrency)
-	u.prober.reschedule()
+	u.prober.rescheduled.Notify()
 	u.settler.CapacityChanged()
 }
 
@@ -40,16 +40,24 @@ func (u *Upstream) SetProbing(on bool) {
 		return
 	}
 	u.probed.Store(false)
-	u.prober.reschedule()
+	u.prober.rescheduled.Notify()
+}
+
+// setProbed is called after a first probe. If maintenance began during it, that after the
+// maintenance is the first one.
+func (u *Upstream) setProbed() {
+	if u.probed.Store(true); u.unprobed.Load() {
+		u.probed.Store(false)
+	}
 }
 
 // ResetBreaker closes the breaker at once; slow start follows.
 func (u *Upstream) ResetBreaker() {
-	u.onTransition(u.breaker.Reset(time.Now()))("an operator asked for it")
+	u.onTransition(u.breaker.Reset(time.Now()), "an operator asked for it")
 }
 
 // OpenBreaker opens the breaker until a time, before which no probe closes it.
 func (u *Upstream) OpenBreaker(until time.Time) {
-	u.onTransition(u.breaker.ForceOpen(until))("an operator asked for it")
-	u.prober.reschedule()
+	u.onTransition(u.breaker.ForceOpen(until), "an operator asked for it")
+	u.prober.rescheduled.Notify()
 }

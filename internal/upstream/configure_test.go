@@ -205,6 +205,28 @@ func TestStartInMaintenance(t *testing.T) {
 	})
 }
 
+// Maintenance that begins during the first probe, at the start or after maintenance, is not
+// ended by its result.
+func TestMaintenanceDuringFirstProbe(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		analyzer := newFakeSink(t, always(ok))
+		analyzer.health = func() reply { return after(time.Second, ok) }
+		b := prepare(t, testConfig(), analyzer)
+		go b.Start(t.Context())
+		for _, when := range []string{"at the start", "after maintenance"} {
+			time.Sleep(time.Second / 2)
+			b.SetProbing(false)
+			if time.Sleep(time.Second); b.Healthy() {
+				t.Errorf("%s: it is healthy in maintenance", when)
+			}
+			b.SetProbing(true)
+		}
+		if time.Sleep(2 * time.Second); !b.Healthy() {
+			t.Error("it is not healthy after maintenance")
+		}
+	})
+}
+
 // No probe closes a breaker that is forced open before its time, also while no analyzer is
 // available; then it is probed as usual.
 func TestOpenBreaker(t *testing.T) {
@@ -278,7 +300,7 @@ func TestFullPace(t *testing.T) {
 				time.Sleep(TickInterval)
 				b.Tick()
 			}
-			return b.Status(time.Now()).FullPace
+			return b.FullPace()
 		}
 		if got := run(3, 100); got != 0 { // it could deliver 4
 			t.Errorf("%v is its full pace, though it could deliver more", got)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/logstreamer/logstreamer/internal/breaker"
 	"github.com/logstreamer/logstreamer/internal/sink"
+	"github.com/logstreamer/logstreamer/internal/worker"
 )
 
 // failingProbeInterval is the minimum interval between the starts of probes while the
@@ -25,13 +26,13 @@ const exhaustionPause = 100 * time.Millisecond
 // prober sends the health probes of one analyzer.
 type prober struct {
 	upstream    *Upstream
-	rescheduled chan struct{} // the next probe may be due earlier
+	rescheduled worker.Signal // the next probe may be due earlier
 	lastStart   time.Time
 	last        sink.Result
 }
 
 func newProber(u *Upstream) *prober {
-	return &prober{upstream: u, rescheduled: make(chan struct{}, 1)}
+	return &prober{upstream: u, rescheduled: worker.NewSignal()}
 }
 
 // probeFirst sends the first probe and trips the breaker if it fails: an analyzer that
@@ -39,7 +40,7 @@ func newProber(u *Upstream) *prober {
 func (p *prober) probeFirst(ctx context.Context) {
 	u := p.upstream
 	if p.send(ctx); p.last.Outcome != sink.Delivered {
-		u.onTransition(u.breaker.Trip(time.Now()))(p.last.Detail)
+		u.onTransition(u.breaker.Trip(time.Now()), p.last.Detail)
 	}
 }
 
@@ -69,26 +70,18 @@ func (p *prober) resume(ctx context.Context) {
 	}
 	p.probeFirst(ctx)
 	u.slowStartFrom.Store(u.elapsed(time.Now()))
-	u.probed.Store(true)
+	u.setProbed()
 	u.settler.CapacityChanged()
-}
-
-// reschedule makes run compute the time of the next probe again.
-func (p *prober) reschedule() {
-	select {
-	case p.rescheduled <- struct{}{}:
-	default:
-	}
 }
 
 func (p *prober) probe(ctx context.Context) {
 	u := p.upstream
 	switch p.send(ctx); p.last.Outcome {
 	case sink.Delivered:
-		u.onTransition(u.breaker.ProbeSucceeded(time.Now()))("the probe succeeded")
+		u.onTransition(u.breaker.ProbeSucceeded(time.Now()), "the probe succeeded")
 	case sink.Aborted: // is no evidence about the analyzer
 	default:
-		u.onTransition(u.breaker.ProbeFailed(time.Now()))(p.last.Detail)
+		u.onTransition(u.breaker.ProbeFailed(time.Now()), p.last.Detail)
 		if p.last.Reason == sink.Loop {
 			p.refuseLoop()
 		}
@@ -99,7 +92,7 @@ func (p *prober) probe(ctx context.Context) {
 // for another reason is reported once.
 func (p *prober) refuseLoop() {
 	u, detail := p.upstream, p.last.Detail
-	u.onTransition(u.breaker.Trip(time.Now()))(detail)
+	u.onTransition(u.breaker.Trip(time.Now()), detail)
 	if before := u.outage.Load(); before != nil && *before != detail {
 		u.outage.Store(&detail)
 		u.logger.Error("analyzer is refused: packets would go round", "cause", detail)

@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/logstreamer/logstreamer/internal/breaker"
+	"github.com/logstreamer/logstreamer/internal/metric"
 	"github.com/logstreamer/logstreamer/internal/packet"
 	"github.com/logstreamer/logstreamer/internal/sink"
 )
@@ -93,9 +94,9 @@ func (m *Metrics) Collect(metrics chan<- prometheus.Metric) {
 		gauge(m.queueDepth, float64(bound[id]))
 		gauge(m.queueLimit, float64(u.limit.now()))
 		gauge(m.inFlight, float64(inFlight[id]))
-		gauge(m.healthy, boolToFloat(u.Healthy()))
+		gauge(m.healthy, metric.Bool(u.Healthy()))
 		for _, state := range states {
-			gauge(m.state, boolToFloat(u.breaker.State() == state), state.String())
+			gauge(m.state, metric.Bool(u.breaker.State() == state), state.String())
 		}
 	}
 	for _, v := range m.vectors() {
@@ -165,13 +166,6 @@ func (m *Metrics) add(u *Upstream) *metrics {
 		resolved.transitions[state] = m.transitions.WithLabelValues(analyzer, state.String())
 	}
 	return resolved
-}
-
-func boolToFloat(b bool) float64 {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 func (m *metrics) sent(r sink.Result, took time.Duration) {

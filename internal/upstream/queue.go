@@ -98,8 +98,8 @@ func (q *queue) offer(deliveries []Delivery, batch batchLimits) bool {
 }
 
 // take waits until the sender may start and appends the packets of its batch to dst. It
-// reports false once the queue is stopped or the sender retired. The caller must call finished with the volume
-// of the batch.
+// reports false once the queue is stopped or the sender retired. The caller must call
+// finished with the volume of the batch.
 func (q *queue) take(s *waiter, dst []Delivery, limits func() batchLimits) ([]Delivery, bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

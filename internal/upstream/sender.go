@@ -109,7 +109,7 @@ func (s *sender) send(batch []Delivery, v attempt) sink.Result {
 	result := withTimeout(s.conn.Send(ctx, s.packets, start.Add(timeout)), "response", timeout, "SENDER_TIMEOUT_MS")
 	clear(s.packets)
 	if result.ProbeSoon {
-		u.prober.reschedule()
+		u.prober.rescheduled.Notify()
 	}
 	if result.Outcome == sink.Rejected && result.Reason == sink.TooLarge {
 		u.batch.shrink(len(batch))

@@ -22,16 +22,11 @@ type Status struct {
 	// Probing means that the result of the first probe, or of the first one after
 	// maintenance, is not known yet.
 	Probing bool
-	// Evicted means that the analyzer is sent no packets; see Upstream.Evict.
-	Evicted bool
 	// Limit is the maximum number of packets that may be bound now.
 	Limit int
 	// Pace is how many messages a second it delivered lately, HighestPace the maximum of
 	// the last ten minutes.
 	Pace, HighestPace float64
-	// FullPace is how many messages a second it delivers while more comes than it can deliver,
-	// which is what it can do; 0 is unknown: not that much has come for a second yet.
-	FullPace float64
 	// LatencyP99 is the 99th percentile of the times from the acceptance to the delivery
 	// of the last 30 to 60 seconds, 0 if there were none.
 	LatencyP99 time.Duration
@@ -41,8 +36,8 @@ type Status struct {
 func (u *Upstream) Status(now time.Time) Status {
 	s := Status{
 		Healthy: u.Healthy(), Health: u.Health(), Ramp: u.Ramp(now), Breaker: u.breaker.Status(now),
-		Probing: !u.probed.Load() && !u.unprobed.Load(), Evicted: u.evicted.Load(),
-		Pace: u.pace.now(), HighestPace: u.pace.highest(), FullPace: u.pace.full(), LatencyP99: u.metrics.latency.quantile(0.99),
+		Probing: !u.probed.Load() && !u.unprobed.Load(),
+		Pace:    u.pace.now(), HighestPace: u.pace.highest(), LatencyP99: u.metrics.latency.quantile(0.99),
 		Limit: u.limit.now(), Outage: u.Cause(),
 	}
 	if left := u.pausedUntil.Load() - u.elapsed(now); left > 0 {
@@ -51,5 +46,7 @@ func (u *Upstream) Status(now time.Time) Status {
 	return s
 }
 
-// FullPace returns that of Status. It may be called concurrently.
+// FullPace returns how many messages a second the analyzer delivers while more comes than it can
+// deliver, which is what it can do; 0 is unknown: not that much has come for a second yet. It may be
+// called concurrently.
 func (u *Upstream) FullPace() float64 { return u.pace.full() }

@@ -164,7 +164,7 @@ func (u *Upstream) Start(ctx context.Context) {
 		u.sending.Store(newSendingContext(work))
 		if !u.unprobed.Load() {
 			u.prober.probeFirst(work)
-			u.probed.Store(true)
+			u.setProbed()
 		}
 		u.running.Go(func() { u.prober.run(work) })
 		u.senders.start()
@@ -210,7 +210,8 @@ func (u *Upstream) SetLinger(linger time.Duration) { u.linger.Store(int64(linger
 // Volumes returns a consistent snapshot of the waiting and the in-flight volume.
 func (u *Upstream) Volumes() (queued, inFlight packet.Volume) { return u.queue.volumes() }
 
-// Tick adapts the limit to the rate of the analyzer, and measures its pace. Callers call it every TickInterval.
+// Tick adapts the limit to the rate of the analyzer, and measures its pace. Callers call it
+// every TickInterval.
 func (u *Upstream) Tick() {
 	u.pace.sample(time.Now(), u.queue.bound.Load(), int64(u.limit.now()))
 	keep, excess := u.limit.adapt(u.queue.bound.Load(), u.config.Load())

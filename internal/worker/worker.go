@@ -10,7 +10,7 @@ import (
 // Worker is a goroutine that works when it is woken, until it is stopped. Go must be called
 // once, before Stop; the other methods may be called concurrently.
 type Worker struct {
-	wake    chan struct{} // capacity 1
+	wake    Signal
 	ctx     context.Context
 	cancel  context.CancelFunc
 	running sync.WaitGroup
@@ -18,7 +18,7 @@ type Worker struct {
 
 // New returns a worker without a goroutine.
 func New() *Worker {
-	w := &Worker{wake: make(chan struct{}, 1)}
+	w := &Worker{wake: NewSignal()}
 	w.ctx, w.cancel = context.WithCancel(context.Background())
 	return w
 }
@@ -27,12 +27,7 @@ func New() *Worker {
 func (w *Worker) Go(run func(ctx context.Context)) { w.running.Go(func() { run(w.ctx) }) }
 
 // Wake makes the goroutine check for work, without waiting.
-func (w *Worker) Wake() {
-	select {
-	case w.wake <- struct{}{}:
-	default:
-	}
-}
+func (w *Worker) Wake() { w.wake.Notify() }
 
 // Woken receives a value after Wake was called, one for several calls if it was not received
 // between them.
@@ -42,6 +37,22 @@ func (w *Worker) Woken() <-chan struct{} { return w.wake }
 func (w *Worker) Stop() {
 	w.cancel()
 	w.running.Wait()
+}
+
+// Poll calls done every few milliseconds until it returns true, and reports false if ctx ends
+// before.
+func Poll(ctx context.Context, done func() bool) bool {
+	const interval = 5 * time.Millisecond
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for !done() {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-ticker.C:
+		}
+	}
+	return true
 }
 
 // Sleep waits, and reports false if ctx ends before.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"testing"
 	"testing/synctest"
+	"time"
 )
 
 // Several calls of Wake are at most one more round, and Stop waits for the goroutine.
@@ -38,5 +39,22 @@ func TestWorker(t *testing.T) {
 		}
 		w.Wake() // does not block
 		w.Wake()
+	})
+}
+
+func TestPoll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		calls := 0
+		if !Poll(ctx, func() bool { calls++; return calls == 3 }) || calls != 3 {
+			t.Errorf("not done after %d calls", calls)
+		}
+		if Poll(ctx, func() bool { return false }) || ctx.Err() == nil {
+			t.Error("it is done before its context has ended")
+		}
+		if !Poll(ctx, func() bool { return true }) {
+			t.Error("it does not look once after the end of its context")
+		}
 	})
 }

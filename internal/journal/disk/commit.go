@@ -24,7 +24,7 @@ func (j *Journal) committed(c *commit, s *segment, offset, bytes int64) {
 	switch {
 	case len(c.requests) == 0:
 	case residency == residentFresh:
-		j.signalReady()
+		j.ready.Notify()
 	default:
 		j.compacting.Wake()
 	}

@@ -221,7 +221,7 @@ func (j *Journal) addLoaded(b *block, packets []*packet.Packet, estimate int64, 
 	path := b.segment.path
 	j.mu.Unlock()
 	if len(packets) > 0 {
-		j.signalReady()
+		j.ready.Notify()
 	}
 	if len(missing) == 0 {
 		return

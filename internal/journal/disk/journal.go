@@ -49,7 +49,7 @@ type Journal struct {
 	lock    directoryLock
 
 	quarantine *quarantine // used by Open, then by the compactor
-	ready      chan struct{}
+	ready      worker.Signal
 	committing *worker.Worker
 	compacting *worker.Worker
 	requests   sync.Pool // of *request
@@ -251,7 +251,7 @@ func (j *Journal) Nak(packets []*packet.Packet) {
 	}
 	j.stats.Claimed = j.stats.Claimed.Minus(volume)
 	j.stats.Queued = j.stats.Queued.Plus(volume)
-	j.signalReady()
+	j.ready.Notify()
 }
 
 // Ready implements journal.Journal.
@@ -342,12 +342,4 @@ func (j *Journal) Close() error {
 	j.compacting.Stop()
 	j.committing.Stop()
 	return j.lock.Close()
-}
-
-// signalReady makes Ready's channel report packets in memory.
-func (j *Journal) signalReady() {
-	select {
-	case j.ready <- struct{}{}:
-	default:
-	}
 }

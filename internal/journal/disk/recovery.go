@@ -66,7 +66,7 @@ func open(config Config, deps Dependencies, dir string, lock directoryLock) (*Jo
 	j := &Journal{
 		config: config, segmentBytes: deps.segmentBytes, logger: deps.Logger, pool: deps.Pool, files: deps.files, dir: dir, lock: lock,
 		quarantine: &quarantine{files: deps.files, dir: filepath.Join(config.Dir, quarantineDir)},
-		ready:      make(chan struct{}, 1),
+		ready:      worker.NewSignal(),
 		committing: worker.New(), compacting: worker.New(),
 		lastFetched: residentBacklog, deliveryChans: make(deliveryChans),
 	}

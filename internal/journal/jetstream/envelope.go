@@ -31,7 +31,6 @@ const (
 	envelopeHeaderBytes = 16
 	recordPrefixBytes   = 8
 	recordHeaderBytes   = recordPrefixBytes + 17 + packet.StoredInfoBytes
-	maxIDBytes          = 255
 	// maxSlots is the maximum number of packets in one envelope: see sequenceOf.
 	maxSlots = 1 << 14
 )

@@ -56,7 +56,7 @@ type Journal struct {
 	pubAckSubject string
 	linked        chan struct{} // closed once link is set
 	furtherFound  bool          // see findFurtherPartitions; used by Open, then by the watcher
-	ready         chan struct{}
+	ready         worker.Signal
 	sending       *worker.Worker
 	keeping       *worker.Worker
 	watching      *worker.Worker
@@ -324,7 +324,7 @@ func (j *Journal) Nak(packets []*packet.Packet) {
 	}
 	j.stats.Claimed = j.stats.Claimed.Minus(volume)
 	j.stats.Queued = j.stats.Queued.Plus(volume)
-	j.signalReady()
+	j.ready.Notify()
 	if j.releasing {
 		j.keeping.Wake()
 	}
@@ -339,14 +339,6 @@ func (j *Journal) lostLocked(p *packet.Packet) {
 
 // Ready implements journal.Journal.
 func (j *Journal) Ready() <-chan struct{} { return j.ready }
-
-// signalReady makes Ready's channel report queued packets.
-func (j *Journal) signalReady() {
-	select {
-	case j.ready <- struct{}{}:
-	default:
-	}
-}
 
 // Ack implements journal.Journal. An envelope is acknowledged when all its packets have ended.
 func (j *Journal) Ack(packets []*packet.Packet) {

@@ -61,7 +61,7 @@ func Open(ctx context.Context, config Config, deps Dependencies) (*Journal, erro
 func newJournal(config Config, deps Dependencies) *Journal {
 	j := &Journal{
 		logger: deps.Logger, pool: deps.Pool, config: config, memoryLimit: config.MemoryLimitBytes, name: processName(),
-		quarantine: quarantine{deps.QuarantineDir}, ready: make(chan struct{}, 1), linked: make(chan struct{}), pubAckSubject: nats.NewInbox() + ".",
+		quarantine: quarantine{deps.QuarantineDir}, ready: worker.NewSignal(), linked: make(chan struct{}), pubAckSubject: nats.NewInbox() + ".",
 		sending: worker.New(), keeping: worker.New(), watching: worker.New(),
 		published: make(map[uint64]*publication), claims: make(map[uint64]*claim), byID: make(map[string]*claim), lastFetch: time.Now(), stuckAfter: stuckAfter, publishTimeout: publishTimeout,
 	}
@@ -217,14 +217,11 @@ func (j *Journal) abandonLocked() {
 // awaitPublished waits until the streams have answered all publications, or the publications have
 // ended without an acknowledgement.
 func (j *Journal) awaitPublished() {
-	ticker := time.NewTicker(5 * time.Millisecond)
-	defer ticker.Stop()
-	for deadline := time.Now().Add(j.publishTimeout); time.Now().Before(deadline) && j.link.IsConnected(); <-ticker.C {
+	ctx, cancel := context.WithTimeout(context.Background(), j.publishTimeout)
+	defer cancel()
+	worker.Poll(ctx, func() bool {
 		j.mu.Lock()
-		left := len(j.published) + len(j.pending)
-		j.mu.Unlock()
-		if left == 0 {
-			return
-		}
-	}
+		defer j.mu.Unlock()
+		return len(j.published)+len(j.pending) == 0 || !j.link.IsConnected()
+	})
 }

@@ -290,7 +290,7 @@ func (j *Journal) claimLocked(p *partition, e *envelope, packets []*packet.Packe
 		j.endLocked(c)
 	}
 	if c.queued > 0 {
-		j.signalReady()
+		j.ready.Notify()
 	}
 }
 

@@ -17,6 +17,8 @@ import (
 const (
 	// envelopeBytes is the size from which an envelope takes no further packet.
 	envelopeBytes = 256 << 10
+	// maxBufferBytes is the size up to which the buffer of an envelope is kept for another one.
+	maxBufferBytes = 8 * envelopeBytes
 	// smallBytes is the minimum size of a second envelope on the way to a stream, so that envelopes
 	// grow with load: the server syncs once for each. A stream without an envelope on the way gets
 	// a smaller one only gatherTime after the last envelope to any stream.
@@ -280,7 +282,15 @@ func (s *sender) send(o *publication) {
 func (j *Journal) sentLocked(o *publication) {
 	o.sending = false
 	if j.published[o.number] != o {
-		j.buffers = append(j.buffers, o.data)
+		j.keepBufferLocked(o.data)
+	}
+}
+
+// keepBufferLocked keeps the buffer of a publication that has ended. As many as windows take are
+// reused; those of exceptionally large envelopes are not kept.
+func (j *Journal) keepBufferLocked(data []byte) {
+	if len(j.buffers) < window*len(j.partitions) && cap(data) <= maxBufferBytes {
+		j.buffers = append(j.buffers, data)
 	}
 }
 
@@ -347,7 +357,7 @@ func later(a, b time.Time) time.Time {
 func (j *Journal) resolveLocked(o *publication, err error) (done []*request) {
 	delete(j.published, o.number)
 	if !o.sending {
-		j.buffers = append(j.buffers, o.data)
+		j.keepBufferLocked(o.data)
 	}
 	o.partition.inFlight--
 	if o.moved != nil {

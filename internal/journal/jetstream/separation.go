@@ -128,8 +128,8 @@ func (j *Journal) movedLocked(o *publication, err error) {
 
 // heldPackets are packets that stay in this process while their envelope is replaced.
 type heldPackets struct {
-	replies []string // slots of the old envelope
-	slots   []int
+	replies []string
+	slots   []int // of the old envelope
 }
 
 // partlyEnded is an envelope with some ended and some slow packets.

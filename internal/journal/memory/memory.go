@@ -14,6 +14,7 @@ import (
 	"github.com/logstreamer/logstreamer/internal/journal"
 	"github.com/logstreamer/logstreamer/internal/packet"
 	"github.com/logstreamer/logstreamer/internal/ring"
+	"github.com/logstreamer/logstreamer/internal/worker"
 )
 
 // Config holds the limits of the journal; the tags are those of package config.
@@ -27,7 +28,7 @@ type Config struct {
 // Journal implements journal.Journal in memory.
 type Journal struct {
 	config atomic.Pointer[Config]
-	ready  chan struct{}
+	ready  worker.Signal
 
 	// Copies of the state below for CheckCapacity and Utilization, which take no lock.
 	heldBytes     atomic.Int64
@@ -45,7 +46,7 @@ type Journal struct {
 
 // New returns an empty journal.
 func New(config Config) *Journal {
-	j := &Journal{ready: make(chan struct{}, 1)}
+	j := &Journal{ready: worker.NewSignal()}
 	j.config.Store(&config)
 	return j
 }
@@ -59,17 +60,9 @@ func (j *Journal) Append(packets []*packet.Packet) (int, error) {
 	taken, err := j.takeLocked(packets)
 	j.mu.Unlock()
 	if taken > 0 {
-		j.signalReady()
+		j.ready.Notify()
 	}
 	return taken, err
-}
-
-// announce makes Ready's channel report queued packets.
-func (j *Journal) signalReady() {
-	select {
-	case j.ready <- struct{}{}:
-	default:
-	}
 }
 
 // AppendAsync is Append, which never waits.
@@ -120,7 +113,7 @@ func (j *Journal) AppendAll(packets []*packet.Packet) error {
 		j.chargeLocked(p)
 	}
 	j.pushLocked(packets)
-	j.signalReady()
+	j.ready.Notify()
 	return nil
 }
 
@@ -223,7 +216,7 @@ func (j *Journal) Nak(packets []*packet.Packet) {
 	j.stats.Claimed = j.stats.Claimed.Minus(volume)
 	j.stats.Queued = j.stats.Queued.Plus(volume)
 	j.mirrorLocked()
-	j.signalReady()
+	j.ready.Notify()
 }
 
 // Ready implements journal.Journal.
