@@ -143,3 +143,17 @@ func (b *tab) explain(m moment) said {
 	b.must(err)
 	return value[said](b, fmt.Sprintf(explain, text))
 }
+
+// A reason that another analyzer has with its cause is not repeated, and a limit of 0 is none.
+func TestReasonsAndLimits(t *testing.T) {
+	parallel(t)
+	b := open(t, newHarness(t, ""), 1280, "light", "")
+	b.snapshots(1)
+	got := value[string](b, `import('/console/console.js').then(({modules}) => {
+		const out = {state: 'ready', out: 'breaker_open'}, {value} = modules['format.js'];
+		return [modules['condition.js'].reasons([out, {...out, outage: 'no response within 500ms'}]), value(0, 'settings/rate_limit'), value(5000, 'settings/rate_limit')].join('; ').replaceAll('\u00a0', ' ');
+	})`)
+	if want := "their breakers are open (no response within 500ms); no limit; 5,000 messages/s"; got != want {
+		t.Errorf("the page says %q, want %q", got, want)
+	}
+}

@@ -23,8 +23,8 @@ export const why = a => {
   return outs[a.out]?.[1] ?? healths[a.health] ?? (a.health === 'healthy' ? '' : a.health);
 };
 
-// reasons says why analyzers are out.
-export const reasons = out => list([...new Set(out.map(why))]).replaceAll('its breaker is', out.length > 1 ? 'their breakers are' : 'its breaker is');
+// reasons says why analyzers are out, without a reason that another one says with its cause.
+export const reasons = out => list([...new Set(out.map(why))].filter((one, _, all) => !all.some(other => other !== one && other.startsWith(one)))).replaceAll('its breaker is', out.length > 1 ? 'their breakers are' : 'its breaker is');
 
 // isOut reports whether an analyzer gets no new packets.
 export const isOut = a => a.state !== 'ready' || ['breaker_open', 'asked_pause', 'drain', 'maint'].includes(a.out) || a.health === 'down';

@@ -98,6 +98,6 @@ const narrow = width => {
 };
 
 export const Flow = () => html`<section aria-labelledby="flow-title" class="card">
-  <h2 id="flow-title">The way of a packet <span class="unit">rates: last 10\u00a0s${self() && `, of ${self()}`}</span></h2>
+  <h2 id="flow-title">The way of a packet <span class="unit">rates: last 10\u00a0s; from the router on: routed, retries included${self() && `, of ${self()}`}</span></h2>
   <${Sized} class="flow" height="92px" draw=${width => width < NARROW ? narrow(width) : wide(width)} />
 </section>`;

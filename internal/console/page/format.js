@@ -77,6 +77,7 @@ export const value = (v, path = '') => {
   if (Array.isArray(v)) return v.map(x => value(x, path)).join(', ') || 'none';
   if (typeof v === 'object') return Object.entries(v).map(([name, x]) => `${name} ${value(x, name)}`).join(', ');
   if (typeof v !== 'number' || !path) return String(v);
+  if (v === 0 && path.endsWith('rate_limit')) return 'no limit';
   const text = Number.isInteger(v) && !path.endsWith('port') ? whole(v) : String(v);
   return unitOf(path) ? text + NO_BREAK + unitOf(path) : text;
 };

@@ -139,7 +139,7 @@ export class Analyzers extends Component {
         ${mayChange() && html`<button type="button" onClick=${() => act(addAnalyzer())}>Add…</button>`}</div>
       <table class="analyzers"><thead><tr><th scope="col">Analyzer</th><th scope="col">State</th><th scope="col">Share of messages <span class="unit">bar: last 10\u00a0s, tick: weight</span></th>
         <th scope="col" class="n">Off by <span class="unit">messages${state.bound ? `, limit ±${count(Math.ceil(state.bound))}` : ''}</span></th><th scope="col" class="n">Held <span class="unit">packets queued + sent</span></th>
-        <th scope="col" class="n opt">Rate <span class="unit">messages/s, last 10\u00a0s</span></th><th scope="col" class="n opt">p99 <span class="unit">to delivery</span></th><th scope="col"><span class="sr">Actions</span></th></tr></thead>
+        <th scope="col" class="n opt">Routed <span class="unit">messages/s, last 10\u00a0s</span></th><th scope="col" class="n opt">p99 <span class="unit">to delivery</span></th><th scope="col"><span class="sr">Actions</span></th></tr></thead>
       <tbody>${shown.map(a => html`<${Row} key=${a.id} a=${a} share=${shares[a.id]} />`)}</tbody></table>
       ${!shown.length && html`<p class="quiet">${all.length ? `No analyzer matches “${filter}”.` : state.status ? 'There is no analyzer.' : 'No data yet.'}</p>`}
       <p class="quiet">${state.status && all.length > 0 && routing().text}</p><${NoControls} /><p><a href="#/scale">How many analyzers are needed</a></p>

@@ -60,7 +60,7 @@ const intakeWarnings = (warn, refused) => {
   const own = refused.filter(r => !faultsOfEmitters.includes(r.reason) && r.reason !== 'rate_limited' && !(stops && r.reason === 'draining') && !(paused && r.reason === 'paused'));
   const full = unwritable(own);
   const recipe = full ? s?.journal.shared ? 'StreamsUnwritable' : 'JournalUnwritable' : 'PacketsRefused';
-  const reason = full && now.state === 'saturated' ? now.reason.replace(/^packets (are|were) refused:? /, '') : own.map(r => words(r.reason)).join(', ');
+  const reason = full && now.state === 'saturated' ? now.reason.replace(/^packets (are|were) refused:? /, '') : own.map(r => r.reason === 'no_analyzer' && now.state !== 'panic' ? 'no analyzer took packets for a moment' : words(r.reason)).join(', ');
   warn(own.length, 'bad', `${perSecond(sum(own), 'packet')} are refused: ${reason}. Emitters that try again lose nothing.`, recipe);
   warn(!own.length && now.state === 'saturated' && !stops, full ? 'bad' : 'warn', sentence(now.reason), recipe);
 };
@@ -124,7 +124,7 @@ export const warnings = () => {
   intakeWarnings(warn, refused);
   analyzerWarnings(warn, all);
   const left = v.journal_utilization > 0.8 && timeToFull();
-  warn(left !== false, 'warn', `The journal is ${percent(v.journal_utilization, 0)} full${s?.journal.limit ? ` (${s.journal.limit})` : ''}: ${left < DAY ? `at this rate it is full ${left < 1 ? 'within 1\u00a0s' : `in about ${span(left)}`}, and packets are refused then` : 'packets are refused while it is full'}.`, 'JournalNearFull');
+  warn(left !== false, 'warn', `The journal is ${percent(v.journal_utilization, 0)} full${s?.journal.limit ? ` (${s.journal.limit})` : ''}: ${left < DAY && !refused.length ? `at this rate it is full ${left < 1 ? 'within 1\u00a0s' : `in about ${span(left)}`}, and packets are refused then` : 'packets are refused while it is full'}.`, 'JournalNearFull');
   emitterWarnings(warn, refused);
   operatorWarnings(warn, all, s);
   otherWarnings(warn);
