@@ -42,7 +42,7 @@ func (t *translator) trim() {
 // add adds the events of a frame. The error is an error of a Translation.
 func (t *translator) add(packets *record.Packets, f *frame) error {
 	if maxEscape*len(f.tag) > t.receiver.MaxPacketBytes()/2 { // each event has it
-		packets.Reject(problem.TooLarge, f.events())
+		packets.Reject(string(problem.TooLarge), f.events())
 		return nil
 	}
 	arrival := time.Now()
@@ -55,7 +55,7 @@ func (t *translator) add(packets *record.Packets, f *frame) error {
 		switch {
 		case fault == nil:
 		case fault.Code == problem.Malformed, fault.Code == problem.TooLarge:
-			packets.Reject(fault.Code, f.events())
+			packets.Reject(string(fault.Code), f.events())
 			return nil
 		default:
 			return fault
@@ -67,12 +67,12 @@ func (t *translator) add(packets *record.Packets, f *frame) error {
 	for len(entries) > 0 {
 		var s scanner
 		if complete, err := s.scan(entries, len(entries)); err != nil || !complete {
-			packets.Reject(problem.Malformed, 1) // the offset of the next event is not known
+			packets.Reject(string(problem.Malformed), 1) // the offset of the next event is not known
 			return nil
 		}
 		h, _ := parseHead(entries, 0)
 		if h.kind != kindArray || h.size < 2 {
-			packets.Reject(problem.Malformed, 1)
+			packets.Reject(string(problem.Malformed), 1)
 		} else if err := t.event(packets, f.tag, entries[:s.at], h.next, arrival); err != nil {
 			return err
 		}
@@ -86,11 +86,11 @@ func (t *translator) add(packets *record.Packets, f *frame) error {
 func (t *translator) event(packets *record.Packets, tag, data []byte, at int, arrival time.Time) error {
 	body := skip(data, at)
 	if h, _ := parseHead(data, body); h.kind != kindMap {
-		packets.Reject(problem.Malformed, 1)
+		packets.Reject(string(problem.Malformed), 1)
 		return nil
 	}
 	if len(data)-at > t.receiver.MaxPacketBytes() {
-		packets.Reject(problem.TooLarge, 1)
+		packets.Reject(string(problem.TooLarge), 1)
 		return nil
 	}
 	t.metadata = t.metadata[:0]
@@ -112,7 +112,7 @@ func (t *translator) event(packets *record.Packets, tag, data []byte, at int, ar
 	t.emitter = record.AppendInstance(append(t.emitter[:0], tag...), t.document.Text(instances...), t.peer)
 	err := packets.Group(t.emitter).Add(m)
 	if errors.Is(err, record.ErrTooLarge) {
-		packets.Reject(problem.TooLarge, 1)
+		packets.Reject(string(problem.TooLarge), 1)
 		return nil
 	}
 	return err

@@ -172,7 +172,7 @@ func (b *batch) one(packets *record.Packets, from receiver.Sender, p payload, ar
 		case fault != nil && fault.Code == problem.Overloaded:
 			return fault
 		case fault != nil:
-			packets.Reject(fault.Code, 1)
+			packets.Reject(string(fault.Code), 1)
 			return nil
 		}
 		defer b.receiver.Release(decoded)
@@ -181,17 +181,17 @@ func (b *batch) one(packets *record.Packets, from receiver.Sender, p payload, ar
 	t := &b.translator
 	nano, err := t.read(content)
 	if err != nil {
-		packets.Reject(problem.Malformed, 1)
+		packets.Reject(string(problem.Malformed), 1)
 		return nil
 	}
 	packets.Begin(&t.message, nano, arrival)
 	emitter := t.fill(p.peer)
 	if from.Principal != nil && !from.Principal.AllowsEmitter(emitter) {
-		packets.Reject(problem.EmitterNotAllowed, 1)
+		packets.Reject(string(problem.EmitterNotAllowed), 1)
 		return nil
 	}
 	if err = packets.Group(emitter).Add(&t.message); errors.Is(err, record.ErrTooLarge) {
-		packets.Reject(problem.TooLarge, 1)
+		packets.Reject(string(problem.TooLarge), 1)
 		return nil
 	}
 	return err

@@ -268,7 +268,7 @@ func (r *Receiver) countRecords(packets *record.Packets, records int) {
 	r.counters.records.Add(float64(records))
 	r.counters.skewed.Add(float64(packets.Skewed))
 	for code, rejected := range packets.Rejected {
-		r.Reject(code, rejected)
+		r.Reject(problem.Code(code), rejected)
 	}
 }
 

@@ -9,7 +9,6 @@ import (
 
 	"github.com/logstreamer/logstreamer/internal/intake"
 	"github.com/logstreamer/logstreamer/internal/packet"
-	"github.com/logstreamer/logstreamer/internal/problem"
 )
 
 const (
@@ -74,10 +73,10 @@ type Packets struct {
 	into          *packet.Packet // see Rewrite; nil otherwise
 
 	// Skewed is the number of records with a timestamp far in the future or in the past, and
-	// Rejected the number of those that are no part of the packets, by reason. They count once the
-	// packets are accepted.
+	// Rejected the number of those that are no part of the packets, by the code of their problem. They
+	// count once the packets are accepted.
 	Skewed   int
-	Rejected map[problem.Code]int
+	Rejected map[string]int
 }
 
 // Begin starts the message of a record with a timestamp in nanoseconds since 1970, or the time of its
@@ -88,10 +87,10 @@ func (p *Packets) Begin(m *Message, nano int64, arrival time.Time) {
 	}
 }
 
-// Reject counts records that are refused for good.
-func (p *Packets) Reject(code problem.Code, records int) {
+// Reject counts records that are refused for good, with the code of a problem.
+func (p *Packets) Reject(code string, records int) {
 	if p.Rejected == nil {
-		p.Rejected = make(map[problem.Code]int)
+		p.Rejected = make(map[string]int)
 	}
 	p.Rejected[code] += records
 }

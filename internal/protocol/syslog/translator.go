@@ -63,7 +63,7 @@ func (t *translator) translate(packets *record.Packets, from receiver.Sender, fr
 	arrival := time.Now()
 	for _, f := range frames {
 		if isCompressed(f.content) {
-			packets.Reject(problem.UnsupportedEncoding, 1)
+			packets.Reject(string(problem.UnsupportedEncoding), 1)
 			continue
 		}
 		l := parse(f.content, arrival, &t.calendar)
@@ -72,13 +72,13 @@ func (t *translator) translate(packets *record.Packets, from receiver.Sender, fr
 			emitter = f.peer
 		}
 		if from.Principal != nil && !from.Principal.AllowsEmitter(emitter) {
-			packets.Reject(problem.EmitterNotAllowed, 1)
+			packets.Reject(string(problem.EmitterNotAllowed), 1)
 			continue
 		}
 		packets.Begin(&t.message, l.nanoseconds, arrival)
 		t.fill(&l)
 		if err := packets.Group(emitter).Add(&t.message); errors.Is(err, record.ErrTooLarge) {
-			packets.Reject(problem.TooLarge, 1)
+			packets.Reject(string(problem.TooLarge), 1)
 		} else if err != nil {
 			return err
 		}
