@@ -8,7 +8,7 @@ import (
 // signalCoalescing is how long after the first signal others count as the same
 // one: GNU timeout, for example, signals its child and then the child's process
 // group.
-const signalCoalescing = 50 * time.Millisecond
+const signalCoalescing = 250 * time.Millisecond
 
 // stopOnSignal calls stop at the first signal, and exit at the first one after
 // signalCoalescing. The default effect of signals would not do: a shell without
