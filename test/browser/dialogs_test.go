@@ -44,7 +44,7 @@ func dialogs(added string) []dialog {
 		{name: "revert an analyzer", in: "tr:has([aria-label='Revert analyzers/a4'])", button: "Revert…", preview: "analyzers/a4", submit: "Revert", path: "/v1/overrides", effect: `"overrides":[]`},
 		{name: "another URL", in: third, button: "URL…", fill: map[string]string{"url": added}, preview: "analyzers/a3/url", shares: true, submit: "Change the URL", path: "/v1/analyzers/a3", effect: quoted(added)},
 		{name: "revert all", in: settingsPart, button: "Revert all…", preview: "analyzers/a3/url", submit: "Revert all", path: "/v1/overrides", effect: `"overrides":[]`},
-		{name: "reload", in: settingsPart, button: "Reload the file…", preview: "settings/rate_limit: 0 messages/s → 77,000 messages/s", submit: "Reload", path: "/v1/settings", effect: `"value":77000,`},
+		{name: "reload", in: settingsPart, button: "Reload the file…", preview: "settings/rate_limit: no limit → 77,000 messages/s", submit: "Reload", path: "/v1/settings", effect: `"value":77000,`},
 		{name: "pause the intake", in: "tr:has([aria-label='Change intake'])", button: "Change…", fill: map[string]string{"value": "paused"}, preview: "settings/intake: open → paused", submit: "Change", path: "/v1/status", effect: `"intake":"paused"`},
 		{name: "open the intake", in: "tr:has([aria-label='Revert intake'])", button: "Revert…", preview: "settings/intake: paused → open", submit: "Revert", path: "/v1/status", effect: `"intake":"open"`},
 		{name: "pause the dispatch", in: "tr:has([aria-label='Change dispatch'])", button: "Change…", fill: map[string]string{"value": "paused"}, preview: "settings/dispatch: running → paused", submit: "Change", path: "/v1/status", effect: `"dispatch":"paused"`},
