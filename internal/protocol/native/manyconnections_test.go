@@ -278,19 +278,26 @@ func TestStopTimeout(t *testing.T) {
 		runtime.Gosched()
 	}
 	for id := range requests {
-		body := []byte(aPacket(id, 0))
-		info, err := packet.Check(body, 1)
-		if err != nil {
-			t.Fatal(err)
-		}
-		state := dedupe.InFlight
-		for state == dedupe.InFlight { // the reservation ends after the memory was released
-			state, _ = window.Begin("", info, body, "", time.Now())
-			runtime.Gosched()
-		}
-		if state != dedupe.Duplicate {
-			t.Errorf("the packet %s was stored, and is not known: %v", id, state)
-		}
+		knowsDuplicate(t, window, id)
+	}
+}
+
+// knowsDuplicate fails unless the window knows the packet with the id once its reservation has ended, which
+// is after the memory was released.
+func knowsDuplicate(t *testing.T, window *dedupe.Window, id string) {
+	t.Helper()
+	body := []byte(aPacket(id, 0))
+	info, err := packet.Check(body, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	state := dedupe.InFlight
+	for state == dedupe.InFlight {
+		state, _ = window.Begin("", info, body, "", time.Now())
+		runtime.Gosched()
+	}
+	if state != dedupe.Duplicate {
+		t.Errorf("the packet %s was stored, and is not known: %v", id, state)
 	}
 }
 

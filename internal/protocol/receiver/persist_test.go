@@ -54,6 +54,18 @@ func TestPersist(t *testing.T) {
 	})
 }
 
+// numbered returns records of the emitters e0, e1 and so on.
+func numbered(f *fixture, count int) Records {
+	return Records{Count: count, Bytes: 10, Translate: func(packets *record.Packets, first, end int) error {
+		for n := first; n < end; n++ {
+			if _, err := f.add(fmt.Sprint("e", n), "text")(packets); err != nil {
+				return err
+			}
+		}
+		return nil
+	}}
+}
+
 // Records that need more packets than the total capacity are accepted in parts, in order and each
 // once; if the first record waits until ctx ends, the records behind it are rejected, too. Only the
 // latter counts as a refusal, once.
@@ -61,14 +73,7 @@ func TestPersistParts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const count = 20
 		f := newFixture(t, false) // with capacity for three packets
-		records := Records{Count: count, Bytes: 10, Translate: func(packets *record.Packets, first, end int) error {
-			for n := first; n < end; n++ {
-				if _, err := f.add(fmt.Sprint("e", n), "text")(packets); err != nil {
-					return err
-				}
-			}
-			return nil
-		}}
+		records := numbered(f, count)
 		var got []string
 		fetch := func() {
 			taken, _ := f.journal.Fetch(t.Context(), nil, 100)

@@ -349,11 +349,10 @@ func TestRejectedRecords(t *testing.T) {
 		return f.AcceptRequest(q, "/x", err)
 	}
 	rejected := f.metrics.rejected.WithLabelValues("test-http", string(problem.Malformed))
-	if why := accept(0, nil); codeOf(why) != problem.Malformed || why.Detail != "it has no text" || testutil.ToFloat64(rejected) != 0 {
-		t.Errorf("alone: %+v", why)
-	}
-	if why := accept(0, &UnreadError{2, errors.New("no JSON")}); codeOf(why) != problem.Malformed || why.Detail != "it has no text" {
-		t.Errorf("before what cannot be read: %+v", why)
+	for _, unread := range []error{nil, &UnreadError{2, errors.New("no JSON")}} {
+		if why := accept(0, unread); codeOf(why) != problem.Malformed || why.Detail != "it has no text" || testutil.ToFloat64(rejected) != 0 {
+			t.Errorf("alone, before %v: %+v", unread, why)
+		}
 	}
 	if why := accept(1, errors.New("broken")); codeOf(why) != problem.Malformed || testutil.ToFloat64(rejected) != 0 {
 		t.Errorf("in a malformed request: %+v", why)
