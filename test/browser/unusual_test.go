@@ -102,7 +102,7 @@ func TestWrongClock(t *testing.T) {
 	b.navigate("")
 	b.shows("Times are those of the distributor, where it is ")
 	b.shows("All is well")
-	b.until("/^Nobody/.test(document.querySelectorAll('.answers dd')[2].innerText)")
+	b.until("/^web-1/.test(document.querySelectorAll('.answers dd')[2].innerText)")
 	w.stop()
 	b.shows("Disconnected, last seen ")
 	b.lacks("min ago")
