@@ -487,15 +487,3 @@ func TestYAML(t *testing.T) {
 		t.Errorf("%+v\n%s", changes, text)
 	}
 }
-
-// Wait returns with the next revision.
-func TestWait(t *testing.T) {
-	r := start(t, "")
-	before := r.Revision()
-	next := make(chan int64)
-	go func() { next <- r.Wait(t.Context(), before) }()
-	r.mustSucceed(r.PatchAnalyzer(t.Context(), operator, "a2", AnalyzerPatch{Weight: pointer(0.3)}))
-	if got := <-next; got != before+1 {
-		t.Errorf("%d, want %d", got, before+1)
-	}
-}
