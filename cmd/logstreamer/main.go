@@ -29,20 +29,12 @@ const (
 func main() {
 	ctx, stop := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 1)
+	ignored := signal.Ignored(os.Interrupt)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	go stopOnSignal(signals, stop, exitBySignal)
+	go stopOnSignal(signals, stop, func() { endBySignal(signals, ignored) })
 	p := process{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.LookupEnv, environ: os.Environ, args: os.Args}
 	p.inherited, p.notInherited = upgrade.Inherit(listenerNames()...)
 	os.Exit(run(ctx, os.Args[1:], p))
-}
-
-// exitBySignal exits with the code that shells give to processes that a signal ends.
-func exitBySignal(s os.Signal) {
-	code := exitFailed
-	if number, ok := s.(syscall.Signal); ok {
-		code = 128 + int(number)
-	}
-	os.Exit(code)
 }
 
 // process holds the process state that commands may use.

@@ -10,23 +10,22 @@ import (
 )
 
 // The first signal stops; signals within signalCoalescing count as the same
-// one, and a later one exits.
+// one, and a later one has its default effect.
 func TestSignalsAreCoalesced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		signals := make(chan os.Signal, 1)
-		var stops, exits atomic.Int32
-		go stopOnSignal(signals, func() { stops.Add(1) }, func(os.Signal) { exits.Add(1) })
+		var stops, backs atomic.Int32
+		go stopOnSignal(signals, func() { stops.Add(1) }, func() { backs.Add(1) })
 		for _, step := range []struct {
 			after        time.Duration
 			signal       bool
-			stops, exits int32
+			stops, backs int32
 		}{
 			{after: time.Hour},
 			{signal: true, stops: 1},
 			{signal: true, stops: 1},
-			{after: signalCoalescing - time.Millisecond, signal: true, stops: 1},
-			{after: time.Hour, stops: 1},
-			{signal: true, stops: 1, exits: 1},
+			{after: 249 * time.Millisecond, signal: true, stops: 1},
+			{after: 2 * time.Millisecond, stops: 1, backs: 1},
 		} {
 			time.Sleep(step.after)
 			if step.signal {
@@ -36,8 +35,8 @@ func TestSignalsAreCoalesced(t *testing.T) {
 				}
 			}
 			synctest.Wait()
-			if stops.Load() != step.stops || exits.Load() != step.exits {
-				t.Fatalf("%+v: stopped %d times, exited %d times", step, stops.Load(), exits.Load())
+			if stops.Load() != step.stops || backs.Load() != step.backs {
+				t.Fatalf("%+v: stopped %d times, restored signals %d times", step, stops.Load(), backs.Load())
 			}
 		}
 	})

@@ -262,6 +262,7 @@ func TestRestart(t *testing.T) {
 	w.start()
 	b.shows("The distributor was restarted")
 	b.shows("Live, each second.")
+	b.shows("Nothing since the restart")
 	b.shows("since the restart only: 0 messages unaccounted")
 	if *update {
 		b.snapshots(3)

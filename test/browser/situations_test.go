@@ -119,7 +119,7 @@ var situations = []situation{
 		w.behave(analyzertest.Behaviour{Refuse: true}, 0, 1, 2)
 	}, verdict: `^No analyzer is healthy \(connection refused\): packets are stored until one is\. What to do`, answers: [4]string{nothing, `^a1, a2, a3 their breakers are open`, `^(batch-7|web-1) `, `^Not yet: it grows [\d,]+ messages, the oldest \d\d s old; [\d,]+ messages/s more in than out; the journal is full in about \d+ h`}},
 	{name: "the disk is full", full: true, picture: "disk-full", settings: []string{"JOURNAL=disk", "JOURNAL_MAX_BYTES=8388608", "MAX_BODY_BYTES=65536"}, load: func(w *harness, _ *started) { usual(w) },
-		verdict: `^[\d.,]+ packets/s are refused: the journal cannot be written: only [\d.]+ MiB are free at .*: a new segment needs 0\.50 MiB, and 0\.50 MiB in reserve\. Emitters that try again lose nothing\. What to do about JournalUnwritable$`,
+		verdict: `^[\d.,]+ packets/s are refused, and none is accepted: the journal cannot be written: only [\d.]+ MiB are free at .*: a new segment needs 0\.50 MiB, and 0\.50 MiB in reserve\. Emitters that try again lose nothing\. What to do about JournalUnwritable$`,
 		answers: [4]string{refused, nobody, `^(Not known packets are refused before it is read whose they are|(batch-7|web-1) some refused lately: journal unwritable)$`, noRest}},
 	{name: "it stops", late: true, settings: []string{"JOURNAL=disk", "SHUTDOWN_TIMEOUT_SEC=60", "DRAIN_SEC=15", "MAX_FAILURES=1000", "SENDER_TIMEOUT_MS=60000"}, load: func(w *harness, d *started) {
 		usual(w)

@@ -61,7 +61,7 @@ const intakeWarnings = (warn, refused) => {
   const full = unwritable(own);
   const recipe = full ? s?.journal.shared ? 'StreamsUnwritable' : 'JournalUnwritable' : 'PacketsRefused';
   const reason = full && now.state === 'saturated' ? now.reason.replace(/^packets (are|were) refused:? /, '') : own.map(r => r.reason === 'no_analyzer' && now.state !== 'panic' ? 'no analyzer took packets for a moment' : words(r.reason)).join(', ');
-  warn(own.length, 'bad', `${perSecond(sum(own), 'packet')} are refused: ${reason}. Emitters that try again lose nothing.`, recipe);
+  warn(own.length, 'bad', `${perSecond(sum(own), 'packet')} are refused${recent('accepted_packets_per_s') === 0 ? ', and none is accepted' : ''}: ${reason}. Emitters that try again lose nothing.`, recipe);
   warn(!own.length && now.state === 'saturated' && !stops, full ? 'bad' : 'warn', sentence(now.reason), recipe);
 };
 
@@ -167,7 +167,7 @@ const lost = (v, s) => {
   const messages = Math.abs(unaccounted || 0) + ledger.damaged.messages, files = s.dead_letters.files_removed;
   const letters = ledger.dead_lettered.packets, refused = refusedLately();
   return {level: messages || files ? 'bad' : 'good',
-    text: messages ? plural(messages, 'message') : files ? `${plural(files, 'file')} of dead letters` : letters || refused ? 'Nothing that was accepted' : 'Nothing',
+    text: messages ? plural(messages, 'message') : files ? `${plural(files, 'file')} of dead letters` : letters || refused ? 'Nothing that was accepted' : `Nothing${state.restartedAt ? ' since the restart' : ''}`,
     more: `since the ${state.restartedAt ? 'restart only' : 'start'}: ${count(unaccounted)}\u00a0messages unaccounted, ${plural(letters, 'dead letter')}${letters ? ' kept' : ''}${refused}`};
 };
 
